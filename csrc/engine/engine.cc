@@ -1,0 +1,332 @@
+#include "affectrt/engine/engine.h"
+
+#include <algorithm>
+
+#include "affectrt/core/error.h"
+
+namespace affectrt {
+namespace {
+
+using ort::Runtime;
+
+constexpr int kAllOptimizations = 99;
+constexpr int kSeverityError = 3;
+
+DataType from_ort(int type, const std::string& tensor) {
+  switch (type) {
+    case ort::kFloat32:
+      return DataType::kFloat32;
+    case ort::kFloat16:
+      return DataType::kFloat16;
+    case ort::kFloat64:
+      return DataType::kFloat64;
+    case ort::kUint8:
+      return DataType::kUint8;
+    case ort::kInt8:
+      return DataType::kInt8;
+    case ort::kUint16:
+      return DataType::kUint16;
+    case ort::kInt16:
+      return DataType::kInt16;
+    case ort::kInt32:
+      return DataType::kInt32;
+    case ort::kInt64:
+      return DataType::kInt64;
+    case ort::kBool:
+      return DataType::kBool;
+    default:
+      throw EngineError("tensor '" + tensor + "' has ONNX element type " + std::to_string(type) + ", which affectrt does not pass");
+  }
+}
+
+int to_ort(DataType type) {
+  switch (type) {
+    case DataType::kFloat32:
+      return ort::kFloat32;
+    case DataType::kFloat16:
+      return ort::kFloat16;
+    case DataType::kFloat64:
+      return ort::kFloat64;
+    case DataType::kUint8:
+      return ort::kUint8;
+    case DataType::kInt8:
+      return ort::kInt8;
+    case DataType::kUint16:
+      return ort::kUint16;
+    case DataType::kInt16:
+      return ort::kInt16;
+    case DataType::kInt32:
+      return ort::kInt32;
+    case DataType::kInt64:
+      return ort::kInt64;
+    case DataType::kBool:
+      return ort::kBool;
+  }
+  return ort::kUndefined;
+}
+
+std::string text_of(std::span<const std::int64_t> shape) {
+  std::string text = "(";
+  for (std::size_t i = 0; i < shape.size(); ++i) text += (i ? ", " : "") + (shape[i] < 0 ? std::string("*") : std::to_string(shape[i]));
+  return text + ")";
+}
+
+std::pair<DataType, std::vector<std::int64_t>> describe(const Runtime& rt, const ort::TensorInfo* info, const std::string& name) {
+  int type = 0;
+  std::size_t rank = 0;
+  rt.check(rt.api().GetTensorElementType(info, &type), "element type");
+  rt.check(rt.api().GetDimensionsCount(info, &rank), "rank");
+  std::vector<std::int64_t> shape(rank);
+  rt.check(rt.api().GetDimensions(info, shape.data(), rank), "shape");
+  return {from_ort(type, name), std::move(shape)};
+}
+
+std::vector<IoSpec> read_specs(const Runtime& rt, const ort::Session* session, bool input) {
+  const auto& api = rt.api();
+  std::size_t count = 0;
+  rt.check(input ? api.SessionGetInputCount(session, &count) : api.SessionGetOutputCount(session, &count), "tensor count");
+  std::vector<IoSpec> specs;
+  for (std::size_t i = 0; i < count; ++i) {
+    char* raw = nullptr;
+    rt.check(input ? api.SessionGetInputName(session, i, rt.allocator(), &raw) : api.SessionGetOutputName(session, i, rt.allocator(), &raw),
+             "tensor name");
+    IoSpec spec;
+    spec.name = raw;
+    rt.check(api.AllocatorFree(rt.allocator(), raw), "tensor name");
+    ort::TypeInfo* type = nullptr;
+    rt.check(input ? api.SessionGetInputTypeInfo(session, i, &type) : api.SessionGetOutputTypeInfo(session, i, &type), "tensor type");
+    ort::OwnedTypeInfo owned(type);
+    const ort::TensorInfo* info = nullptr;
+    rt.check(api.CastTypeInfoToTensorInfo(type, &info), "tensor type");
+    if (!info) throw EngineError("'" + spec.name + "' is a sequence or a map, expected a tensor");
+    std::tie(spec.type, spec.shape) = describe(rt, info, spec.name);
+    specs.push_back(std::move(spec));
+  }
+  return specs;
+}
+
+template <class Options>
+void apply(const Runtime& rt, const Provider& provider, ort::Status* (*update)(Options*, const char* const*, const char* const*, std::size_t),
+           Options* options) {
+  std::vector<const char*> keys, values;
+  for (const auto& [key, value] : provider.options) {
+    keys.push_back(key.c_str());
+    values.push_back(value.c_str());
+  }
+  if (!keys.empty()) rt.check(update(options, keys.data(), values.data(), keys.size()), provider.name.c_str());
+}
+
+// Throws EngineError with the library's reason.
+void append(const Runtime& rt, ort::SessionOptions* session, const Provider& provider) {
+  const auto& api = rt.api();
+  if (provider.name == "CUDAExecutionProvider") {
+    ort::CudaOptions* raw = nullptr;
+    rt.check(api.CreateCUDAProviderOptions(&raw), "CUDA options");
+    ort::OwnedCudaOptions options(raw);
+    apply(rt, provider, api.UpdateCUDAProviderOptions, raw);
+    rt.check(api.SessionOptionsAppendExecutionProvider_CUDA_V2(session, raw), "CUDA provider");
+  } else if (provider.name == "TensorrtExecutionProvider") {
+    ort::TensorRtOptions* raw = nullptr;
+    rt.check(api.CreateTensorRTProviderOptions(&raw), "TensorRT options");
+    ort::OwnedTensorRtOptions options(raw);
+    apply(rt, provider, api.UpdateTensorRTProviderOptions, raw);
+    rt.check(api.SessionOptionsAppendExecutionProvider_TensorRT_V2(session, raw), "TensorRT provider");
+  } else {
+    // Other providers are known to this call by their name without the suffix.
+    std::string name = provider.name;
+    const std::string suffix = "ExecutionProvider";
+    if (name.ends_with(suffix)) name.resize(name.size() - suffix.size());
+    std::vector<const char*> keys, values;
+    for (const auto& [key, value] : provider.options) {
+      keys.push_back(key.c_str());
+      values.push_back(value.c_str());
+    }
+    rt.check(api.SessionOptionsAppendExecutionProvider(session, name.c_str(), keys.data(), values.data(), keys.size()), provider.name.c_str());
+  }
+}
+
+std::size_t find(const std::vector<IoSpec>& specs, const std::string& name, const char* kind) {
+  for (std::size_t i = 0; i < specs.size(); ++i)
+    if (specs[i].name == name) return i;
+  std::string there;
+  for (const auto& spec : specs) there += (there.empty() ? "" : ", ") + spec.name;
+  throw EngineError(std::string("the network has no ") + kind + " '" + name + "'; it has: " + there);
+}
+
+}  // namespace
+
+const char* name_of(DataType type) {
+  switch (type) {
+    case DataType::kFloat32:
+      return "float32";
+    case DataType::kFloat16:
+      return "float16";
+    case DataType::kFloat64:
+      return "float64";
+    case DataType::kUint8:
+      return "uint8";
+    case DataType::kInt8:
+      return "int8";
+    case DataType::kUint16:
+      return "uint16";
+    case DataType::kInt16:
+      return "int16";
+    case DataType::kInt32:
+      return "int32";
+    case DataType::kInt64:
+      return "int64";
+    case DataType::kBool:
+      return "bool";
+  }
+  return "?";
+}
+
+std::size_t size_of(DataType type) {
+  switch (type) {
+    case DataType::kFloat64:
+    case DataType::kInt64:
+      return 8;
+    case DataType::kFloat32:
+    case DataType::kInt32:
+      return 4;
+    case DataType::kFloat16:
+    case DataType::kInt16:
+    case DataType::kUint16:
+      return 2;
+    default:
+      return 1;
+  }
+}
+
+Engine::Engine(const std::filesystem::path& model, const EngineOptions& options) {
+  if (options.threads < 0) throw std::invalid_argument("threads: expected 0 (shared pool) or more, got " + std::to_string(options.threads));
+  const Runtime& rt = Runtime::get();
+  const auto& api = rt.api();
+
+  ort::SessionOptions* raw_options = nullptr;
+  rt.check(api.CreateSessionOptions(&raw_options), "session options");
+  ort::OwnedSessionOptions owned(raw_options);
+  rt.check(api.SetSessionLogSeverityLevel(raw_options, kSeverityError), "session options");
+  rt.check(api.SetSessionGraphOptimizationLevel(raw_options, kAllOptimizations), "session options");
+  if (options.threads == 0 && rt.has_shared_pool()) {
+    rt.check(api.DisablePerSessionThreads(raw_options), "session options");
+  } else {
+    rt.check(api.SetIntraOpNumThreads(raw_options, options.threads), "session options");
+    rt.check(api.SetInterOpNumThreads(raw_options, 1), "session options");
+    rt.check(api.AddSessionConfigEntry(raw_options, "session.intra_op.allow_spinning", options.spinning ? "1" : "0"), "session options");
+  }
+
+  for (const auto& provider : options.providers) {
+    if (provider.name == "CPUExecutionProvider") {
+      if (provider_.empty()) provider_ = provider.name;
+      break;  // the CPU can run everything, so what stands behind it is never reached
+    }
+    const auto& known = rt.providers();
+    std::string reason;
+    if (std::find(known.begin(), known.end(), provider.name) == known.end()) {
+      reason = "not in this ONNX Runtime " + rt.version() + " (it has:";
+      for (const auto& name : known) reason += " " + name;
+      reason += ")";
+    } else {
+      try {
+        append(rt, raw_options, provider);
+        if (provider_.empty()) provider_ = provider.name;
+        continue;
+      } catch (const EngineError& error) {
+        reason = error.what();
+      }
+    }
+    if (options.strict) throw DeviceError(provider.name + ": " + reason);
+    fallbacks_.push_back(provider.name + ": " + reason);
+  }
+  if (provider_.empty()) provider_ = "CPUExecutionProvider";
+  if (options.strict && provider_ != "CPUExecutionProvider")
+    rt.check(api.AddSessionConfigEntry(raw_options, "session.disable_cpu_ep_fallback", "1"), "session options");
+
+  ort::Session* session = nullptr;
+  rt.check(api.CreateSession(rt.env(), model.c_str(), raw_options, &session), model.string().c_str());
+  session_.reset(session);
+  inputs_ = read_specs(rt, session, true);
+  outputs_ = read_specs(rt, session, false);
+}
+
+std::size_t Engine::input(const std::string& name) const { return find(inputs_, name, "input"); }
+std::size_t Engine::output(const std::string& name) const { return find(outputs_, name, "output"); }
+
+Binding::Binding(const Engine& engine) : engine_(&engine), inputs_(engine.inputs().size()), outputs_(engine.outputs().size()) {
+  const Runtime& rt = Runtime::get();
+  ort::IoBinding* binding = nullptr;
+  rt.check(rt.api().CreateIoBinding(engine.session(), &binding), "binding");
+  binding_.reset(binding);
+}
+
+bool Binding::same(const Slot& slot, void* data, std::span<const std::int64_t> shape) const {
+  return slot.value && slot.data == data && std::equal(shape.begin(), shape.end(), slot.shape.begin(), slot.shape.end());
+}
+
+ort::OwnedValue Binding::wrap(const IoSpec& spec, void* data, std::size_t bytes, std::span<const std::int64_t> shape) const {
+  bool fits = shape.size() == spec.shape.size();
+  for (std::size_t i = 0; fits && i < shape.size(); ++i) fits = shape[i] >= 0 && (spec.shape[i] < 0 || spec.shape[i] == shape[i]);
+  if (!fits) throw std::invalid_argument("'" + spec.name + "': expected shape " + text_of(spec.shape) + ", got " + text_of(shape));
+  std::size_t needed = size_of(spec.type);
+  for (auto extent : shape) needed *= static_cast<std::size_t>(extent);
+  if (bytes < needed)
+    throw std::invalid_argument("'" + spec.name + "': expected " + std::to_string(needed) + " bytes, got " + std::to_string(bytes));
+  const Runtime& rt = Runtime::get();
+  ort::Value* value = nullptr;
+  rt.check(rt.api().CreateTensorWithDataAsOrtValue(rt.cpu_memory(), data, needed, shape.data(), shape.size(), to_ort(spec.type), &value),
+           spec.name.c_str());
+  return ort::OwnedValue(value);
+}
+
+void Binding::bind_input(std::size_t index, void* data, std::size_t bytes, std::span<const std::int64_t> shape) {
+  Slot& slot = inputs_.at(index);
+  if (same(slot, data, shape)) return;
+  const IoSpec& spec = engine_->inputs()[index];
+  auto value = wrap(spec, data, bytes, shape);
+  const Runtime& rt = Runtime::get();
+  rt.check(rt.api().BindInput(binding_.get(), spec.name.c_str(), value.get()), spec.name.c_str());
+  slot = {std::move(value), data, {shape.begin(), shape.end()}};
+}
+
+void Binding::bind_output(std::size_t index, void* data, std::size_t bytes, std::span<const std::int64_t> shape) {
+  Slot& slot = outputs_.at(index);
+  if (same(slot, data, shape)) return;
+  const IoSpec& spec = engine_->outputs()[index];
+  auto value = wrap(spec, data, bytes, shape);
+  const Runtime& rt = Runtime::get();
+  rt.check(rt.api().BindOutput(binding_.get(), spec.name.c_str(), value.get()), spec.name.c_str());
+  slot = {std::move(value), data, {shape.begin(), shape.end()}};
+}
+
+void Binding::bind_output(std::size_t index) {
+  const IoSpec& spec = engine_->outputs().at(index);
+  const Runtime& rt = Runtime::get();
+  rt.check(rt.api().BindOutputToDevice(binding_.get(), spec.name.c_str(), rt.cpu_memory()), spec.name.c_str());
+  outputs_[index] = {};
+}
+
+void Binding::run() {
+  const Runtime& rt = Runtime::get();
+  rt.check(rt.api().RunWithBinding(engine_->session(), nullptr, binding_.get()), "run");
+}
+
+std::vector<Tensor> Binding::take_outputs() {
+  const Runtime& rt = Runtime::get();
+  ort::Value** values = nullptr;
+  std::size_t count = 0;
+  rt.check(rt.api().GetBoundOutputValues(binding_.get(), rt.allocator(), &values, &count), "outputs");
+  std::vector<Tensor> tensors(count);
+  for (std::size_t i = 0; i < count; ++i) tensors[i].value.reset(values[i]);
+  rt.check(rt.api().AllocatorFree(rt.allocator(), values), "outputs");
+  for (std::size_t i = 0; i < count; ++i) {
+    ort::TensorInfo* info = nullptr;
+    rt.check(rt.api().GetTensorTypeAndShape(tensors[i].value.get(), &info), "outputs");
+    ort::OwnedTensorInfo owned(info);
+    std::tie(tensors[i].type, tensors[i].shape) = describe(rt, info, engine_->outputs()[i].name);
+    rt.check(rt.api().GetTensorMutableData(tensors[i].value.get(), &tensors[i].data), "outputs");
+  }
+  return tensors;
+}
+
+}  // namespace affectrt

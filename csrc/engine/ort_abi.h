@@ -1,0 +1,129 @@
+// The part of ONNX Runtime's C API that affectrt calls, declared by ourselves so that building needs no header of it.
+//
+// The C API is a table of function pointers that only ever grows at its end, so a slot number holds for every later library. Each row
+// below is (slot, name, result, arguments); tests/abi checks every one against an official header. To use another function of the API,
+// add a row: nothing else.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace affectrt::ort {
+
+// Opaque handles of the library.
+struct Status;
+struct Env;
+struct Session;
+struct SessionOptions;
+struct RunOptions;
+struct ThreadingOptions;
+struct IoBinding;
+struct Value;
+struct MemoryInfo;
+struct Allocator;
+struct TypeInfo;
+struct TensorInfo;
+struct CudaOptions;
+struct TensorRtOptions;
+
+// ONNXTensorElementDataType, as far as tensors here have it.
+enum ElementType : int {
+  kUndefined = 0,
+  kFloat32 = 1,
+  kUint8 = 2,
+  kInt8 = 3,
+  kUint16 = 4,
+  kInt16 = 5,
+  kInt32 = 6,
+  kInt64 = 7,
+  kString = 8,
+  kBool = 9,
+  kFloat16 = 10,
+  kFloat64 = 11,
+};
+
+inline constexpr std::uint32_t kApiVersion = 21;  // the newest that the checked header describes; every library since 1.21 serves it
+
+// clang-format off
+#define AFFECTRT_ORT_SLOTS(X)                                                                                                             \
+  X(2, GetErrorMessage, const char*, (const Status*))                                                                                    \
+  X(3, CreateEnv, Status*, (int severity, const char* id, Env**))                                                                        \
+  X(7, CreateSession, Status*, (const Env*, const char* path, const SessionOptions*, Session**))                                         \
+  X(10, CreateSessionOptions, Status*, (SessionOptions**))                                                                               \
+  X(22, SetSessionLogSeverityLevel, Status*, (SessionOptions*, int))                                                                     \
+  X(23, SetSessionGraphOptimizationLevel, Status*, (SessionOptions*, int))                                                               \
+  X(24, SetIntraOpNumThreads, Status*, (SessionOptions*, int))                                                                           \
+  X(25, SetInterOpNumThreads, Status*, (SessionOptions*, int))                                                                           \
+  X(30, SessionGetInputCount, Status*, (const Session*, std::size_t*))                                                                   \
+  X(31, SessionGetOutputCount, Status*, (const Session*, std::size_t*))                                                                  \
+  X(33, SessionGetInputTypeInfo, Status*, (const Session*, std::size_t, TypeInfo**))                                                     \
+  X(34, SessionGetOutputTypeInfo, Status*, (const Session*, std::size_t, TypeInfo**))                                                    \
+  X(36, SessionGetInputName, Status*, (const Session*, std::size_t, Allocator*, char**))                                                 \
+  X(37, SessionGetOutputName, Status*, (const Session*, std::size_t, Allocator*, char**))                                                \
+  X(49, CreateTensorWithDataAsOrtValue, Status*, (const MemoryInfo*, void*, std::size_t, const std::int64_t*, std::size_t, int, Value**)) \
+  X(51, GetTensorMutableData, Status*, (Value*, void**))                                                                                 \
+  X(55, CastTypeInfoToTensorInfo, Status*, (const TypeInfo*, const TensorInfo**))                                                        \
+  X(60, GetTensorElementType, Status*, (const TensorInfo*, int*))                                                                        \
+  X(61, GetDimensionsCount, Status*, (const TensorInfo*, std::size_t*))                                                                  \
+  X(62, GetDimensions, Status*, (const TensorInfo*, std::int64_t*, std::size_t))                                                         \
+  X(65, GetTensorTypeAndShape, Status*, (const Value*, TensorInfo**))                                                                    \
+  X(69, CreateCpuMemoryInfo, Status*, (int allocator, int memory, MemoryInfo**))                                                         \
+  X(76, AllocatorFree, Status*, (Allocator*, void*))                                                                                     \
+  X(78, GetAllocatorWithDefaultOptions, Status*, (Allocator**))                                                                          \
+  X(92, ReleaseEnv, void, (Env*))                                                                                                        \
+  X(93, ReleaseStatus, void, (Status*))                                                                                                  \
+  X(94, ReleaseMemoryInfo, void, (MemoryInfo*))                                                                                          \
+  X(95, ReleaseSession, void, (Session*))                                                                                                \
+  X(96, ReleaseValue, void, (Value*))                                                                                                    \
+  X(98, ReleaseTypeInfo, void, (TypeInfo*))                                                                                              \
+  X(99, ReleaseTensorTypeAndShapeInfo, void, (TensorInfo*))                                                                              \
+  X(100, ReleaseSessionOptions, void, (SessionOptions*))                                                                                 \
+  X(119, CreateEnvWithGlobalThreadPools, Status*, (int severity, const char* id, const ThreadingOptions*, Env**))                        \
+  X(120, DisablePerSessionThreads, Status*, (SessionOptions*))                                                                           \
+  X(121, CreateThreadingOptions, Status*, (ThreadingOptions**))                                                                          \
+  X(122, ReleaseThreadingOptions, void, (ThreadingOptions*))                                                                             \
+  X(125, GetAvailableProviders, Status*, (char***, int*))                                                                                \
+  X(126, ReleaseAvailableProviders, Status*, (char**, int))                                                                              \
+  X(130, AddSessionConfigEntry, Status*, (SessionOptions*, const char* key, const char* value))                                          \
+  X(133, RunWithBinding, Status*, (Session*, const RunOptions*, const IoBinding*))                                                       \
+  X(134, CreateIoBinding, Status*, (Session*, IoBinding**))                                                                              \
+  X(135, ReleaseIoBinding, void, (IoBinding*))                                                                                           \
+  X(136, BindInput, Status*, (IoBinding*, const char*, const Value*))                                                                    \
+  X(137, BindOutput, Status*, (IoBinding*, const char*, const Value*))                                                                   \
+  X(138, BindOutputToDevice, Status*, (IoBinding*, const char*, const MemoryInfo*))                                                      \
+  X(140, GetBoundOutputValues, Status*, (const IoBinding*, Allocator*, Value***, std::size_t*))                                          \
+  X(147, SetGlobalIntraOpNumThreads, Status*, (ThreadingOptions*, int))                                                                  \
+  X(148, SetGlobalInterOpNumThreads, Status*, (ThreadingOptions*, int))                                                                  \
+  X(149, SetGlobalSpinControl, Status*, (ThreadingOptions*, int))                                                                        \
+  X(170, SessionOptionsAppendExecutionProvider_TensorRT_V2, Status*, (SessionOptions*, const TensorRtOptions*))                          \
+  X(171, CreateTensorRTProviderOptions, Status*, (TensorRtOptions**))                                                                    \
+  X(172, UpdateTensorRTProviderOptions, Status*, (TensorRtOptions*, const char* const*, const char* const*, std::size_t))                \
+  X(174, ReleaseTensorRTProviderOptions, void, (TensorRtOptions*))                                                                       \
+  X(204, SessionOptionsAppendExecutionProvider_CUDA_V2, Status*, (SessionOptions*, const CudaOptions*))                                  \
+  X(205, CreateCUDAProviderOptions, Status*, (CudaOptions**))                                                                            \
+  X(206, UpdateCUDAProviderOptions, Status*, (CudaOptions*, const char* const*, const char* const*, std::size_t))                        \
+  X(208, ReleaseCUDAProviderOptions, void, (CudaOptions*))                                                                               \
+  X(216, SessionOptionsAppendExecutionProvider, Status*,                                                                                 \
+    (SessionOptions*, const char* name, const char* const* keys, const char* const* values, std::size_t))
+// clang-format on
+
+// The library's table, typed.
+struct Api {
+#define AFFECTRT_ORT_MEMBER(slot, name, result, arguments) result(*name) arguments;
+  AFFECTRT_ORT_SLOTS(AFFECTRT_ORT_MEMBER)
+#undef AFFECTRT_ORT_MEMBER
+
+  explicit Api(const void* const* table) {
+#define AFFECTRT_ORT_LOAD(slot, name, result, arguments) name = reinterpret_cast<result(*) arguments>(const_cast<void*>(table[slot]));
+    AFFECTRT_ORT_SLOTS(AFFECTRT_ORT_LOAD)
+#undef AFFECTRT_ORT_LOAD
+  }
+};
+
+// What OrtGetApiBase() returns.
+struct ApiBase {
+  const void* const* (*GetApi)(std::uint32_t version);
+  const char* (*GetVersionString)();
+};
+
+}  // namespace affectrt::ort
