@@ -1,0 +1,1 @@
+"""The export toolchain: recipes that turn published weights into packs. It imports affectrt, never the other way round."""
