@@ -117,9 +117,14 @@ def decode(spec: Detector) -> dict[str, Any]:
     }
 
 
-def detector(spec: Detector, model: bytes) -> detector_recall.Detector:
+def model(spec: Detector, cache: Path) -> bytes:
+    """The converted network at the pack's input size."""
+    return convert(take(spec.member, cache), spec.name, _OUTPUTS, input_name="image", size=(spec.height_px, spec.width_px))
+
+
+def detector(spec: Detector, network_file: bytes) -> detector_recall.Detector:
     """The network as a function from a picture to detections (M, 17), in plain NumPy around ONNX Runtime."""
-    network, inputs, constants = runner.Onnx(model), contract(spec), decode(spec)
+    network, inputs, constants = runner.Onnx(network_file), contract(spec), decode(spec)
 
     def detect(image: reference.U8) -> reference.F32:
         out = network({"image": reference.image_tensor(image, "rgb8", inputs)})
@@ -131,11 +136,11 @@ def detector(spec: Detector, model: bytes) -> detector_recall.Detector:
 def difference(spec: Detector, original: bytes, cache: Path) -> float:
     """Largest absolute difference to the TFLite interpreter over real photos, at the size of the original."""
     side = spec.side_px
-    model = runner.Onnx(convert(original, spec.name, _OUTPUTS, input_name="image"))
+    network = runner.Onnx(convert(original, spec.name, _OUTPUTS, input_name="image"))
     worst = 0.0
     for image in [photos.astronaut(), *(photos.portrait(name, cache) for name in photos.PORTRAITS)]:
         value = reference.image_tensor(image, "rgb8", {**contract(spec), "width_px": side, "height_px": side})
-        ours, theirs = model({"image": value}), runner.tflite(original, value.transpose(0, 2, 3, 1))
+        ours, theirs = network({"image": value}), runner.tflite(original, value.transpose(0, 2, 3, 1))
         for a in ours.values():
             b = next(t for t in theirs if t.shape == a.shape)
             worst = max(worst, float(np.abs(a - b).max()))
@@ -144,12 +149,10 @@ def difference(spec: Detector, original: bytes, cache: Path) -> float:
 
 def make(spec: Detector, options: Options) -> None:
     """Writes one pack."""
-    original = take(spec.member, options.cache)
-    model = convert(original, spec.name, _OUTPUTS, input_name="image", size=(spec.height_px, spec.width_px))
-    detect = detector(spec, model)
+    original, converted = take(spec.member, options.cache), model(spec, options.cache)
+    detect = detector(spec, converted)
     # The faces and their heights come from the full-range network for both, or the two could not be compared.
-    full = convert(take(FULL.member, options.cache), "full", _OUTPUTS, input_name="image", size=(FULL.height_px, FULL.width_px))
-    found = detector_recall.faces(detector(FULL, full), options.cache)
+    found = detector_recall.faces(detector(FULL, model(FULL, options.cache)), options.cache)
     figures = [
         measured("max_abs_difference", "7 photos, against the TFLite interpreter", difference(spec, original, options.cache), COMMAND)
     ]
@@ -208,7 +211,7 @@ def make(spec: Detector, options: Options) -> None:
             for name, color in (("near", "rgb8"), ("wide", "bgr8"))
         ],
     }
-    files: dict[str, bytes | Path] = {"CARD.md": card(spec.name, sections, variants), "model.fp32.onnx": model}
+    files: dict[str, bytes | Path] = {"CARD.md": card(spec.name, sections, variants), "model.fp32.onnx": converted}
     for name, image in (("near", near), ("wide", wide)):
         rows = detect(np.ascontiguousarray(image))
         if len(rows) != 1:
