@@ -1,6 +1,8 @@
 #include "affectrt/engine/engine.h"
 
 #include <algorithm>
+#include <iterator>
+#include <tuple>
 
 #include "affectrt/core/error.h"
 
@@ -12,57 +14,29 @@ using ort::Runtime;
 constexpr int kAllOptimizations = 99;
 constexpr int kSeverityError = 3;
 
-DataType from_ort(int type, const std::string& tensor) {
-  switch (type) {
-    case ort::kFloat32:
-      return DataType::kFloat32;
-    case ort::kFloat16:
-      return DataType::kFloat16;
-    case ort::kFloat64:
-      return DataType::kFloat64;
-    case ort::kUint8:
-      return DataType::kUint8;
-    case ort::kInt8:
-      return DataType::kInt8;
-    case ort::kUint16:
-      return DataType::kUint16;
-    case ort::kInt16:
-      return DataType::kInt16;
-    case ort::kInt32:
-      return DataType::kInt32;
-    case ort::kInt64:
-      return DataType::kInt64;
-    case ort::kBool:
-      return DataType::kBool;
-    default:
-      throw EngineError("tensor '" + tensor + "' has ONNX element type " + std::to_string(type) + ", which affectrt does not pass");
-  }
+struct TypeRow {
+  DataType type;
+  int ort;
+  std::size_t size;
+  const char* name;
+};
+
+constexpr TypeRow kTypes[] = {
+    {DataType::kFloat32, ort::kFloat32, 4, "float32"}, {DataType::kFloat16, ort::kFloat16, 2, "float16"},
+    {DataType::kFloat64, ort::kFloat64, 8, "float64"}, {DataType::kUint8, ort::kUint8, 1, "uint8"},
+    {DataType::kInt8, ort::kInt8, 1, "int8"},          {DataType::kUint16, ort::kUint16, 2, "uint16"},
+    {DataType::kInt16, ort::kInt16, 2, "int16"},       {DataType::kInt32, ort::kInt32, 4, "int32"},
+    {DataType::kInt64, ort::kInt64, 8, "int64"},       {DataType::kBool, ort::kBool, 1, "bool"},
+};
+
+const TypeRow& row_of(DataType type) {
+  return *std::find_if(std::begin(kTypes), std::end(kTypes), [type](const TypeRow& row) { return row.type == type; });
 }
 
-int to_ort(DataType type) {
-  switch (type) {
-    case DataType::kFloat32:
-      return ort::kFloat32;
-    case DataType::kFloat16:
-      return ort::kFloat16;
-    case DataType::kFloat64:
-      return ort::kFloat64;
-    case DataType::kUint8:
-      return ort::kUint8;
-    case DataType::kInt8:
-      return ort::kInt8;
-    case DataType::kUint16:
-      return ort::kUint16;
-    case DataType::kInt16:
-      return ort::kInt16;
-    case DataType::kInt32:
-      return ort::kInt32;
-    case DataType::kInt64:
-      return ort::kInt64;
-    case DataType::kBool:
-      return ort::kBool;
-  }
-  return ort::kUndefined;
+DataType from_ort(int type, const std::string& tensor) {
+  for (const auto& row : kTypes)
+    if (row.ort == type) return row.type;
+  throw EngineError("tensor '" + tensor + "' has ONNX element type " + std::to_string(type) + ", which affectrt does not pass");
 }
 
 std::string text_of(std::span<const std::int64_t> shape) {
@@ -155,48 +129,8 @@ std::size_t find(const std::vector<IoSpec>& specs, const std::string& name, cons
 
 }  // namespace
 
-const char* name_of(DataType type) {
-  switch (type) {
-    case DataType::kFloat32:
-      return "float32";
-    case DataType::kFloat16:
-      return "float16";
-    case DataType::kFloat64:
-      return "float64";
-    case DataType::kUint8:
-      return "uint8";
-    case DataType::kInt8:
-      return "int8";
-    case DataType::kUint16:
-      return "uint16";
-    case DataType::kInt16:
-      return "int16";
-    case DataType::kInt32:
-      return "int32";
-    case DataType::kInt64:
-      return "int64";
-    case DataType::kBool:
-      return "bool";
-  }
-  return "?";
-}
-
-std::size_t size_of(DataType type) {
-  switch (type) {
-    case DataType::kFloat64:
-    case DataType::kInt64:
-      return 8;
-    case DataType::kFloat32:
-    case DataType::kInt32:
-      return 4;
-    case DataType::kFloat16:
-    case DataType::kInt16:
-    case DataType::kUint16:
-      return 2;
-    default:
-      return 1;
-  }
-}
+const char* name_of(DataType type) { return row_of(type).name; }
+std::size_t size_of(DataType type) { return row_of(type).size; }
 
 Engine::Engine(const std::filesystem::path& model, const EngineOptions& options) {
   if (options.threads < 0) throw std::invalid_argument("threads: expected 0 (shared pool) or more, got " + std::to_string(options.threads));
@@ -274,7 +208,7 @@ ort::OwnedValue Binding::wrap(const IoSpec& spec, void* data, std::size_t bytes,
     throw std::invalid_argument("'" + spec.name + "': expected " + std::to_string(needed) + " bytes, got " + std::to_string(bytes));
   const Runtime& rt = Runtime::get();
   ort::Value* value = nullptr;
-  rt.check(rt.api().CreateTensorWithDataAsOrtValue(rt.cpu_memory(), data, needed, shape.data(), shape.size(), to_ort(spec.type), &value),
+  rt.check(rt.api().CreateTensorWithDataAsOrtValue(rt.cpu_memory(), data, needed, shape.data(), shape.size(), row_of(spec.type).ort, &value),
            spec.name.c_str());
   return ort::OwnedValue(value);
 }

@@ -1,0 +1,169 @@
+#include "affectrt/face/crop_model.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "affectrt/core/error.h"
+#include "affectrt/face/detector.h"
+
+namespace affectrt {
+namespace {
+
+constexpr std::size_t kMaxBatch = 16;
+
+int position(const std::vector<std::string>& names, const std::string& name, const std::string& pack) {
+  const auto it = std::find(names.begin(), names.end(), name);
+  if (it != names.end()) return static_cast<int>(it - names.begin());
+  std::string there;
+  for (const auto& n : names) there += " " + n;
+  throw PackError(pack + ": its crop needs the key point '" + name + "'; the detector gives:" + there);
+}
+
+// A blurred crop has little brightness left in its second differences: their mean square over the variance (a Laplacian measure of focus,
+// after Pech-Pacheco et al., 2000, made independent of contrast).
+float sharpness_of(const float* tensor, const TensorTarget& target) {
+  const bool planar = target.layout == Layout::kNchw;
+  const int w = target.width_px, h = target.height_px;
+  const std::size_t step = planar ? 1 : static_cast<std::size_t>(target.channels());
+  // One channel is enough: green where there are three.
+  const float* first = target.channels() == 1 ? tensor : tensor + (planar ? static_cast<std::size_t>(w) * static_cast<std::size_t>(h) : 1);
+  const std::size_t row = static_cast<std::size_t>(w) * step;
+  double sum = 0, squares = 0, laplace = 0;
+  for (int y = 1; y + 1 < h; ++y) {
+    const float* p = first + static_cast<std::size_t>(y) * row + step;
+    float row_sum = 0, row_squares = 0, row_laplace = 0;
+    for (int x = 1; x + 1 < w; ++x, p += step) {
+      const float second = 4 * p[0] - p[step] - *(p - step) - p[row] - *(p - row);
+      row_sum += p[0];
+      row_squares += p[0] * p[0];
+      row_laplace += second * second;
+    }
+    sum += row_sum;
+    squares += row_squares;
+    laplace += row_laplace;
+  }
+  const double n = std::max(1.0, static_cast<double>(w - 2) * static_cast<double>(h - 2));
+  const double variance = squares / n - (sum / n) * (sum / n);
+  return variance > 1e-9 ? static_cast<float>(laplace / n / variance) : 0.0f;
+}
+
+}  // namespace
+
+CropModel::CropModel(const Pack& pack, const std::string& precision, const EngineOptions& options, const std::vector<std::string>& key_points)
+    : manifest_(pack.manifest()),
+      input_(only_input<ImageInput>(manifest_, "image")),
+      target_(TensorTarget::from(input_)),
+      workspaces_([this] { return std::make_unique<Workspace>(*this); }) {
+  if (input_.crop && !key_points.empty()) {
+    if (const auto* crop = std::get_if<KeyPointCrop>(&*input_.crop)) {
+      for (const auto& name : crop->points) template_points_.push_back(position(key_points, name, manifest_.name));
+    } else if (std::get<BoxCrop>(*input_.crop).rotate) {
+      right_eye_ = position(key_points, "right_eye", manifest_.name);
+      left_eye_ = position(key_points, "left_eye", manifest_.name);
+    }
+  }
+  engine_ = std::make_unique<Engine>(pack.file(pack.variant(precision).file), options);
+  input_index_ = engine_->input(input_.tensor);
+  for (const auto& spec : engine_->outputs()) {
+    if (spec.type != DataType::kFloat32) throw PackError(manifest_.name + ": output '" + spec.name + "' is " + name_of(spec.type) + ", expected float32");
+    std::size_t size = 1;
+    for (std::size_t i = 1; i < spec.shape.size(); ++i) {
+      if (spec.shape[i] < 1) throw PackError(manifest_.name + ": output '" + spec.name + "' has a free dimension besides the batch");
+      size *= static_cast<std::size_t>(spec.shape[i]);
+    }
+    sizes_.push_back(size);
+  }
+}
+
+Affine CropModel::region(const Detection& detection) const {
+  if (!input_.crop) throw PackError(manifest_.name + ": says no way to cut a face from a frame (no \"crop\")");
+  if (const auto* crop = std::get_if<KeyPointCrop>(&*input_.crop)) {
+    std::vector<Point> from, to;
+    for (std::size_t i = 0; i < template_points_.size(); ++i) {
+      from.push_back(detection.key_points.at(static_cast<std::size_t>(template_points_[i])));
+      from.back().x -= 0.5f;  // from edge to pixel-centre coordinates
+      from.back().y -= 0.5f;
+      to.push_back({crop->template_px[i][0] - 0.5f, crop->template_px[i][1] - 0.5f});
+    }
+    return align_points(from, to);
+  }
+  return align_box(detection, std::get<BoxCrop>(*input_.crop), input_.width_px, input_.height_px, right_eye_, left_eye_);
+}
+
+Affine CropModel::whole(const ImageView& image) const {
+  return fit_whole(image.width, image.height, input_.width_px, input_.height_px, input_.fit);
+}
+
+void CropModel::run_batch(Workspace& workspace, std::size_t count) const {
+  const auto n = static_cast<std::int64_t>(count);
+  const std::int64_t h = input_.height_px, w = input_.width_px, c = target_.channels();
+  const auto shape = input_.layout == Layout::kNchw ? std::array<std::int64_t, 4>{n, c, h, w} : std::array<std::int64_t, 4>{n, h, w, c};
+  workspace.binding.bind_input(input_index_, workspace.input.data(), workspace.input.size() * sizeof(float), shape);
+  workspace.outputs.resize(sizes_.size());
+  for (std::size_t i = 0; i < sizes_.size(); ++i) {
+    auto& values = workspace.outputs[i];
+    if (values.size() < sizes_[i] * kMaxBatch) values.resize(sizes_[i] * kMaxBatch);
+    auto output_shape = engine_->outputs()[i].shape;
+    if (!output_shape.empty()) output_shape[0] = n;
+    workspace.binding.bind_output(i, values.data(), values.size() * sizeof(float), output_shape);
+  }
+  workspace.binding.run();
+}
+
+template <class ImageOf>
+void CropModel::run_chunks(ImageOf&& image_of, std::span<const Affine> regions, Outputs& outputs) const {
+  outputs.values.assign(sizes_.size(), {});
+  outputs.sharpness.clear();
+  if (regions.empty()) return;
+  auto workspace = workspaces_.take();
+  const std::size_t batch = input_.dynamic_batch ? kMaxBatch : 1;
+  if (workspace->input.size() < target_.size() * std::min(batch, regions.size())) {
+    // Room for a whole batch at once, so that the address, to which the tensor is bound, does not change with the number of faces.
+    workspace->input.resize(target_.size() * (regions.size() == 1 ? 1 : batch));
+  }
+  for (std::size_t first = 0; first < regions.size(); first += batch) {
+    const std::size_t count = std::min(batch, regions.size() - first);
+    for (std::size_t i = 0; i < count; ++i) {
+      float* tensor = workspace->input.data() + i * target_.size();
+      image_to_tensor(image_of(first + i), regions[first + i], target_, tensor);
+      outputs.sharpness.push_back(sharpness_of(tensor, target_));
+    }
+    run_batch(*workspace, count);
+    for (std::size_t o = 0; o < sizes_.size(); ++o) {
+      const auto& values = workspace->outputs[o];
+      outputs.values[o].insert(outputs.values[o].end(), values.begin(), values.begin() + static_cast<std::ptrdiff_t>(sizes_[o] * count));
+    }
+  }
+}
+
+void CropModel::run(const ImageView& image, std::span<const Affine> regions, Outputs& outputs) const {
+  run_chunks([&image](std::size_t) -> const ImageView& { return image; }, regions, outputs);
+}
+
+void CropModel::run(std::span<const ImageView> images, std::span<const Affine> regions, Outputs& outputs) const {
+  if (images.size() != regions.size())
+    throw std::invalid_argument("expected as many pictures as regions, got " + std::to_string(images.size()) + " and " + std::to_string(regions.size()));
+  run_chunks([&images](std::size_t i) -> const ImageView& { return images[i]; }, regions, outputs);
+}
+
+void to_probabilities(const Manifest& manifest, std::span<float> values) {
+  const auto* decode = std::get_if<ClassDecode>(&manifest.decode);
+  if (!decode) throw PackError(manifest.name + ": its decoding gives no probabilities");
+  const float t = decode->temperature;
+  switch (decode->activation) {
+    case Activation::kIdentity:
+      return;
+    case Activation::kSigmoid:
+      for (auto& v : values) v = 1.0f / (1.0f + std::exp(-v / t));
+      return;
+    case Activation::kSoftmax: {
+      const float top = *std::max_element(values.begin(), values.end());
+      float sum = 0;
+      for (auto& v : values) sum += v = std::exp((v - top) / t);
+      for (auto& v : values) v /= sum;
+      return;
+    }
+  }
+}
+
+}  // namespace affectrt

@@ -1,0 +1,70 @@
+#include "affectrt/face/detector.h"
+
+namespace affectrt {
+
+const Output& output_of(const Manifest& manifest, OutputKind kind, const char* name) {
+  for (const auto& output : manifest.outputs)
+    if (output.kind == kind) return output;
+  throw PackError(manifest.name + ": expected an output of kind " + name);
+}
+
+void expect_task(const Manifest& manifest, Task task, const char* name) {
+  if (manifest.task != task) throw PackError(manifest.name + ": expected a pack for " + name);
+}
+
+FaceDetector::FaceDetector(const Pack& pack, const std::string& precision, const EngineOptions& options)
+    : workspaces_([this] { return std::make_unique<Workspace>(*this); }) {
+  const Manifest& manifest = pack.manifest();
+  expect_task(manifest, Task::kFaceDetection, "face-detection");
+  input_ = only_input<ImageInput>(manifest, "image");
+  decode_ = std::get<SsdDecode>(manifest.decode);
+  target_ = TensorTarget::from(input_);
+  anchors_ = make_anchors(decode_, input_.width_px, input_.height_px);
+  engine_ = std::make_unique<Engine>(pack.file(pack.variant(precision).file), options);
+  input_index_ = engine_->input(input_.tensor);
+  boxes_index_ = engine_->output(output_of(manifest, OutputKind::kBoxes, "boxes").tensor);
+  scores_index_ = engine_->output(output_of(manifest, OutputKind::kScores, "scores").tensor);
+  workspaces_.take();  // a contract that does not fit the network shows now, not at the first frame
+}
+
+FaceDetector::Workspace::Workspace(const FaceDetector& d)
+    : input(d.target_.size()),
+      boxes(d.anchors_.size() * (4 + 2 * d.decode_.key_points.size())),
+      scores(d.anchors_.size()),
+      binding(*d.engine_) {
+  const auto n = static_cast<std::int64_t>(d.anchors_.size());
+  const std::int64_t h = d.input_.height_px, w = d.input_.width_px, c = d.target_.channels();
+  const auto shape = d.input_.layout == Layout::kNchw ? std::array<std::int64_t, 4>{1, c, h, w} : std::array<std::int64_t, 4>{1, h, w, c};
+  binding.bind_input(d.input_index_, input.data(), input.size() * sizeof(float), shape);
+  const std::array<std::int64_t, 3> box_shape{1, n, static_cast<std::int64_t>(boxes.size()) / n}, score_shape{1, n, 1};
+  binding.bind_output(d.boxes_index_, boxes.data(), boxes.size() * sizeof(float), box_shape);
+  binding.bind_output(d.scores_index_, scores.data(), scores.size() * sizeof(float), score_shape);
+}
+
+std::vector<Detection> FaceDetector::detect(const ImageView& image) const {
+  check_image(image);
+  const Affine to_source = fit_whole(image.width, image.height, input_.width_px, input_.height_px, input_.fit);
+  auto workspace = workspaces_.take();
+  image_to_tensor(image, to_source, target_, workspace->input.data());
+  workspace->binding.run();
+  auto detections = weighted_nms(decode_detections(workspace->scores, workspace->boxes, anchors_, decode_), decode_.iou_threshold);
+
+  // Boxes are in edge coordinates (the first pixel spans 0 to 1), the map between pixel centres: half a pixel lies between the two.
+  const auto to_image = [&to_source](float x, float y) {
+    const Point p = apply(to_source, {x - 0.5f, y - 0.5f});
+    return Point{p.x + 0.5f, p.y + 0.5f};
+  };
+  const float scale_x = static_cast<float>(input_.width_px) / static_cast<float>(decode_.box_scale_px);
+  const float scale_y = static_cast<float>(input_.height_px) / static_cast<float>(decode_.box_scale_px);
+  for (auto& d : detections) {
+    const Point low = to_image(d.x0 * scale_x, d.y0 * scale_y), high = to_image(d.x1 * scale_x, d.y1 * scale_y);
+    d.x0 = low.x;
+    d.y0 = low.y;
+    d.x1 = high.x;
+    d.y1 = high.y;
+    for (auto& point : d.key_points) point = to_image(point.x * scale_x, point.y * scale_y);
+  }
+  return detections;
+}
+
+}  // namespace affectrt

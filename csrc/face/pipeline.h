@@ -1,0 +1,77 @@
+// From a frame to the faces in it: detector, aligned crops, expression of all faces in one batch, landmarks and blendshapes on request,
+// tracks with stable ids. Runs without Python and may be called from any thread; calls of one pipeline that overlap in time are safe, and
+// update its tracks one after another.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "affectrt/face/detector.h"
+#include "affectrt/face/landmarks.h"
+#include "affectrt/face/tracker.h"
+
+namespace affectrt {
+
+struct FaceOptions {
+  EngineOptions engine;
+  std::string precision = "auto";
+  int max_faces = 16;          // the best-scored are kept
+  float smoothing_ms = 250;    // of expression probabilities over a track; 0: none
+  float min_face_px = 24;      // a face less high is too small to read an expression from
+  float min_sharpness = 0.004f;  // a crop less sharp (see CropModel) is too blurred
+  TrackerOptions tracker;
+};
+
+enum class Doubt { kNone, kTinyFace, kBlurredFace, kUncertain };
+
+struct Face {
+  Detection detection;
+  int track_id = 0;
+  std::vector<float> raw_probs, probs;  // of this frame; smoothed. Empty without an expression pack
+  int label = -1;                       // position in labels(), or -1: unknown, and `doubt` says why
+  Doubt doubt = Doubt::kNone;
+  float valence = 0, arousal = 0, confidence = 0;
+  float sharpness = 0;
+  std::optional<std::vector<Landmark>> landmarks;
+  std::optional<std::vector<float>> blendshapes;  // in the order of blendshape_names()
+};
+
+struct FaceTimings {
+  double detect_ms = 0, expression_ms = 0, landmarks_ms = 0, blendshapes_ms = 0, total_ms = 0;
+};
+
+class FacePipeline {
+ public:
+  // Null packs leave their stage out; blendshapes need landmarks. Throws PackError, EngineError, DeviceError, std::invalid_argument.
+  FacePipeline(const Pack& detector, const Pack* expression, const Pack* landmarks, const Pack* blendshapes, const FaceOptions& options = {});
+
+  // `stamp_ns` is the capture time by any monotonic clock. Faces come best first.
+  std::vector<Face> operator()(const ImageView& image, std::int64_t stamp_ns, FaceTimings* timings = nullptr);
+
+  // Forgets all tracks; ids go on counting.
+  void reset();
+
+  const FaceDetector& detector() const { return detector_; }
+  const std::vector<Label>& labels() const { return labels_; }
+  const std::vector<Label>& blendshape_names() const { return blendshape_names_; }
+  const std::string& provider() const { return detector_.engine().provider(); }
+
+ private:
+  void judge(Face& face, Track& track, std::int64_t stamp_ns) const;
+
+  FaceOptions options_;
+  FaceDetector detector_;
+  std::unique_ptr<CropModel> expression_;
+  std::unique_ptr<FaceLandmarks> landmarks_;
+  std::unique_ptr<Blendshapes> blendshapes_;
+  std::vector<Label> labels_, blendshape_names_;
+  std::size_t probs_index_ = 0;
+  float unknown_below_ = 0;
+  std::mutex tracks_mutex_;
+  Tracker tracker_;
+};
+
+}  // namespace affectrt
