@@ -1,0 +1,14 @@
+"""Look at a picture, read a sentence, answer in kind: `python companion.py photo.jpg "I finally passed the exam!"`."""
+
+import sys
+
+import numpy as np
+from PIL import Image
+
+import affectrt
+
+bot = affectrt.Companion(persona="warm")
+bot.see(np.asarray(Image.open(sys.argv[1]).convert("RGB")), color="rgb8")
+for piece in bot.reply(sys.argv[2]):
+    print(piece, end="", flush=True)
+print()

@@ -1,0 +1,10 @@
+"""Emotions of sentences, one a line: `echo "I finally passed the exam!" | python text.py`."""
+
+import sys
+
+import affectrt
+
+text = affectrt.TextEmotion()
+for line in sys.stdin:
+    t = text(line.strip())
+    print(f"{t.label:12} {t.confidence:.2f}  valence={t.valence:+.2f} arousal={t.arousal:+.2f}  {', '.join(t.active)}  | {t.text}")
