@@ -1,0 +1,176 @@
+"""`Engine`: one ONNX network, and how a device, a list of providers and the installed ONNX Runtime become one."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from affectrt import _core
+from affectrt.errors import DeviceError, EngineError
+
+__all__ = ["Engine", "EngineSettings", "ProviderSpec", "TensorSpec", "find_ort_library", "set_thread_pool"]
+
+ProviderSpec = str | tuple[str, Mapping[str, str]]
+"""The name of an ONNX Runtime provider, alone or with its options."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """Name, dtype ("float32", "int64", ...) and shape (-1: free) of an input or output."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """How networks are opened. Raises `ValueError` listing everything that is wrong."""
+
+    device: str = "auto"
+    """"auto" (the CPU, until kernels for GPUs are part of this package), "cpu", or "cuda:0" and so on."""
+    precision: str = "auto"
+    """"auto" (the pack's first variant), or a precision or variant name of the pack."""
+    providers: Sequence[ProviderSpec] | None = None
+    """ONNX Runtime providers in order of preference, instead of `device`."""
+    strict: bool = False
+    """Raise instead of falling back to another provider or to the CPU."""
+    threads: int = 0
+    """0: the pool that all networks share; n: n threads of its own (1: the calling thread alone)."""
+
+    def __post_init__(self) -> None:
+        wrong = []
+        if self.device not in ("auto", "cpu") and _cuda_index(self.device) is None:
+            wrong.append(f'device: expected "auto", "cpu" or "cuda:N", got {self.device!r}')
+        if self.providers is not None and self.device != "auto":
+            wrong.append(f"device and providers: expected one of the two, got device={self.device!r} and providers={self.providers!r}")
+        if isinstance(self.providers, str) or (self.providers is not None and not self.providers):
+            wrong.append(f"providers: expected a list of at least one name, got {self.providers!r}")
+        if isinstance(self.threads, bool) or not isinstance(self.threads, int) or not 0 <= self.threads <= 1024:
+            wrong.append(f"threads: expected 0 to 1024, got {self.threads!r}")
+        if wrong:
+            raise ValueError("; ".join(wrong))
+
+    def core_options(self) -> dict[str, Any]:
+        """Keyword arguments of `_core`'s networks. Raises `DeviceError` if a device was named that cannot be had."""
+        find_and_set_library()
+        return {"providers": self._providers(), "strict": self.strict, "threads": self.threads}
+
+    def _providers(self) -> list[tuple[str, dict[str, str]]]:
+        if self.providers is not None:
+            return [(p, {}) if isinstance(p, str) else (p[0], {k: str(v) for k, v in p[1].items()}) for p in self.providers]
+        index = _cuda_index(self.device)
+        if index is None:
+            return []
+        _require_cuda(self.device)
+        return [("CUDAExecutionProvider", {"device_id": str(index)})]
+
+
+class Engine:
+    """One ONNX network, opened once, run from any number of threads.
+
+    Raises `EngineError` (no ONNX Runtime, a file that is no model), `DeviceError` (a device that cannot be had).
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str],
+        settings: EngineSettings | None = None,
+        *,
+        spinning: bool = False,
+    ) -> None:
+        path = Path(model)
+        if not path.is_file():
+            raise EngineError(f"{path}: expected an ONNX file, found {'a folder' if path.is_dir() else 'nothing'}")
+        self.settings = settings or EngineSettings()
+        self._core = _core.Engine(path, spinning=spinning, **self.settings.core_options())
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """What `run` takes."""
+        return tuple(TensorSpec(*spec) for spec in self._core.inputs)
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """What `run` returns."""
+        return tuple(TensorSpec(*spec) for spec in self._core.outputs)
+
+    @property
+    def provider(self) -> str:
+        """The provider that the network really runs on."""
+        return self._core.provider
+
+    @property
+    def fallbacks(self) -> tuple[str, ...]:
+        """Providers that were asked for and could not be had, each with the reason."""
+        return tuple(self._core.fallbacks)
+
+    def run(self, feeds: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+        """Input name to array (NumPy or DLPack on the CPU, C-contiguous, of the input's dtype, not copied) to output name to array.
+
+        Raises `TypeError` or `ValueError` naming the input, what was expected and what came.
+        """
+        result: dict[str, NDArray[Any]] = self._core.run(dict(feeds))
+        return result
+
+
+def set_thread_pool(threads: int = 0, *, spinning: bool = False) -> None:
+    """Set the pool that all networks share: number of threads (0: one a core), and whether idle threads spin (lower latency, busy cores).
+
+    Counts only before the first network opens; `EngineError` after.
+    """
+    _core.set_thread_pool(threads=threads, spinning=spinning)
+
+
+def find_ort_library() -> Path | None:
+    """The ONNX Runtime library of the installed `onnxruntime` package, found without importing it; None if there is none."""
+    spec = importlib.util.find_spec("onnxruntime")
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    for folder in spec.submodule_search_locations:
+        # The file with the longest name carries the version; shorter ones are links to it, where there are any.
+        found = sorted(Path(folder, "capi").glob("libonnxruntime.so*"), key=lambda p: len(p.name))
+        if found:
+            return found[-1]
+    return None
+
+
+def find_and_set_library() -> None:
+    """Tell `_core` where ONNX Runtime lies, once. Raises `EngineError` if the installed package carries no library."""
+    if _core.ort_is_open() or os.environ.get("AFFECTRT_ORT_LIBRARY"):
+        return
+    library = find_ort_library()
+    if library is not None:
+        _core.set_ort_library(str(library))
+    elif importlib.util.find_spec("onnxruntime") is not None:
+        raise EngineError(
+            "the installed onnxruntime package carries no libonnxruntime.so of its own (some vendors' wheels do not): "
+            "set AFFECTRT_ORT_LIBRARY to the path of the library"
+        )
+
+
+def _cuda_index(device: str) -> int | None:
+    name, colon, index = device.partition(":") if isinstance(device, str) else ("", "", "")
+    if name != "cuda" or (colon and not index.isdecimal()):
+        return None
+    return int(index) if index else 0
+
+
+def _require_cuda(device: str) -> None:
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError as error:
+        raise DeviceError(f'device="{device}": no NVIDIA driver here ({error}); use device="cpu"') from None
+    info = _core.ort_info()
+    if "CUDAExecutionProvider" not in info["providers"]:
+        raise DeviceError(
+            f'device="{device}": the ONNX Runtime {info["version"]} at {info["library"]} has no CUDA provider (it has: '
+            f'{", ".join(info["providers"])}); install "affectrt[gpu]" in place of "affectrt[cpu]"'
+        )

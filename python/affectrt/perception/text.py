@@ -1,0 +1,177 @@
+"""The emotions of a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+from affectrt.engine import Engine, EngineSettings, ProviderSpec
+from affectrt.packs import DEFAULTS, Pack, open_pack
+from affectrt.perception.face import check_stamp
+from affectrt.perception.observation import UNKNOWN, TextObservation
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["MAX_CHARACTERS", "TextEmotion"]
+
+MAX_CHARACTERS = 20_000
+"""Of a longer text only so much is looked at, and its observation says `truncated`."""
+
+_BATCH = 32
+
+
+class TextEmotion:
+    """Emotions of a sentence or short passage, by a text-emotion pack. May be called from any number of threads.
+
+    Args:
+        pack: name, folder, zip, hub id or `Pack`; None takes the default.
+        device, precision, providers, strict, threads: see `EngineSettings`.
+
+    Raises: `PackError`, `EngineError`, `DeviceError`; `ValueError` or `TypeError` for arguments.
+    """
+
+    def __init__(
+        self,
+        pack: str | Pack | None = None,
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        providers: Sequence[ProviderSpec] | None = None,
+        strict: bool = False,
+        threads: int = 0,
+    ) -> None:
+        from tokenizers import Tokenizer  # here, so that `import affectrt` stays light
+
+        self.settings = EngineSettings(device=device, precision=precision, providers=providers, strict=strict, threads=threads)
+        self.pack = pack if isinstance(pack, Pack) else open_pack(DEFAULTS["text-emotion"] if pack is None else pack)
+        if self.pack.task != "text-emotion":
+            raise ValueError(f"{self.pack.name}: expected a pack for text-emotion, got one for {self.pack.task}")
+        manifest = self.pack.manifest
+        self._input = manifest["inputs"][0]
+        self._output = next(o for o in manifest["outputs"] if o["kind"] in ("logits", "probabilities"))["tensor"]
+        self._decode = manifest["decode"]
+        self._tokenizer = Tokenizer.from_file(str(self.pack.file(self._input["tokenizer"])))
+        self._tokenizer.no_truncation()  # ours tells whether something was left out
+        self._tokenizer.no_padding()
+        self._engine = Engine(self.pack.variant(precision).path, self.settings)
+        self.labels: tuple[str, ...] = tuple(label.name for label in self.pack.labels)
+        self._valence = np.array([label.valence for label in self.pack.labels], np.float32)
+        self._arousal = np.array([label.arousal for label in self.pack.labels], np.float32)
+        self._thresholds = np.array(self._decode["thresholds"] or [0.5] * len(self.labels), np.float32)
+
+    @overload
+    def __call__(self, text: str, stamp_ns: int | None = ...) -> TextObservation: ...
+
+    @overload
+    def __call__(self, text: Sequence[str], stamp_ns: int | None = ...) -> list[TextObservation]: ...
+
+    def __call__(self, text: str | Sequence[str], stamp_ns: int | None = None) -> TextObservation | list[TextObservation]:
+        """One observation for a text, a list for a list of texts, which go through the network in batches.
+
+        An empty text gives the label "unknown", and so does one about which the network is not sure enough.
+        """
+        stamp = check_stamp(stamp_ns)
+        if isinstance(text, str):
+            return self._read([text], stamp)[0]
+        texts = list(text)
+        # Texts of like length share a batch, so that little is computed on padding.
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+        results: dict[int, TextObservation] = {}
+        for first in range(0, len(order), _BATCH):
+            chunk = order[first : first + _BATCH]
+            results.update(zip(chunk, self._read([texts[i] for i in chunk], stamp), strict=True))
+        return [results[i] for i in range(len(texts))]
+
+    def _read(self, texts: list[str], stamp: int) -> list[TextObservation]:
+        limit = int(self._input["max_tokens"])
+        encoded: list[tuple[list[int], bool]] = []
+        for text in texts:
+            _check_text(text)
+            ids = self._tokenizer.encode(text[:MAX_CHARACTERS]).ids if text.strip() else []
+            truncated = len(ids) > limit or len(text) > MAX_CHARACTERS
+            # The last token ends the sequence and stays.
+            encoded.append((ids if len(ids) <= limit else [*ids[: limit - 1], ids[-1]], truncated))
+        readable = [i for i, (ids, _) in enumerate(encoded) if ids]
+        probs = np.zeros((len(texts), len(self.labels)), np.float32)
+        if readable:
+            probs[readable] = self._probabilities([encoded[i][0] for i in readable])
+        return [self._observation(text, p, bool(ids), cut, stamp) for text, p, (ids, cut) in zip(texts, probs, encoded, strict=True)]
+
+    def _probabilities(self, sequences: list[list[int]]) -> NDArray[np.float32]:
+        width = max(len(ids) for ids in sequences)
+        tokens = np.zeros((len(sequences), width), np.int64)
+        mask = np.zeros((len(sequences), width), np.int64)
+        for row, ids in enumerate(sequences):
+            tokens[row, : len(ids)] = ids
+            mask[row, : len(ids)] = 1
+        feeds: dict[str, Any] = {self._input["tensor"]: tokens, self._input["mask_tensor"]: mask}
+        if self._input.get("type_tensor"):
+            feeds[self._input["type_tensor"]] = np.zeros_like(tokens)
+        values: NDArray[np.float32] = self._engine.run(feeds)[self._output]
+        return self._activate(values)
+
+    def _activate(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        kind = self._decode["kind"]
+        if kind == "identity":
+            return values
+        scaled = values / np.float32(self._decode["temperature"])
+        if kind == "sigmoid":
+            return 1.0 / (1.0 + np.exp(-scaled))
+        powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+        result: NDArray[np.float32] = powers / powers.sum(axis=1, keepdims=True)
+        return result
+
+    def _observation(self, text: str, probs: NDArray[np.float32], read: bool, truncated: bool, stamp: int) -> TextObservation:
+        order = np.argsort(-probs, kind="stable")
+        active = tuple(self.labels[i] for i in order if probs[i] >= self._thresholds[i]) if read else ()
+        # A label over its own threshold comes before a likelier one that is not over its own.
+        top = self.labels.index(active[0]) if active else int(order[0])
+        confidence = float(probs[top])
+        sure = bool(active) or confidence >= float(self._decode["unknown_below"])
+        reason = "empty text" if not read else "" if sure else "uncertain"
+        total = max(float(probs.sum()), 1e-9)
+        return TextObservation(
+            stamp_ns=stamp,
+            text=text,
+            label=UNKNOWN if reason else self.labels[top],
+            active=active,
+            labels=self.labels,
+            probs=probs,
+            valence=float(probs @ self._valence) / total if read else 0.0,
+            arousal=float(probs @ self._arousal) / total if read else 0.0,
+            confidence=confidence,
+            reason=reason,
+            truncated=truncated,
+        )
+
+    @property
+    def device(self) -> str:
+        """The device asked for."""
+        return self.settings.device
+
+    @property
+    def precision(self) -> str:
+        """The precision asked for."""
+        return self.settings.precision
+
+    @property
+    def provider(self) -> str:
+        """The ONNX Runtime provider that the network really runs on."""
+        return self._engine.provider
+
+    @property
+    def fallbacks(self) -> tuple[str, ...]:
+        """Providers that were asked for and could not be had, each with the reason."""
+        return self._engine.fallbacks
+
+
+def _check_text(text: object) -> None:
+    if not isinstance(text, str):
+        raise TypeError(f"text: expected str, got {type(text).__name__}")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"text: expected valid Unicode, got a lone surrogate at position {error.start}") from None
