@@ -166,12 +166,13 @@ AFFECTRT_AVX2 inline __m256i everywhere(const char bytes[8]) {
   return _mm256_or_si256(_mm256_add_epi8(base, offset), _mm256_cmpgt_epi8(_mm256_setzero_si256(), base));
 }
 
+AFFECTRT_AVX2 inline __m256 horizontal(__m256i bytes, __m256i take, __m256i weights) {
+  return _mm256_cvtepi32_ps(_mm256_madd_epi16(_mm256_shuffle_epi8(bytes, take), weights));
+}
+
 // Interpolates four pixels (eight bytes each in `upper` and `lower`): (c0, c1) pairs in ab, (c2, 0) in c.
 AFFECTRT_AVX2 inline void blend4(__m256i upper, __m256i lower, __m256i take_ab, __m256i take_c, __m256i weights_ab, __m256i weights_c, __m256 fy,
                                  __m256& ab, __m256& c) {
-  const auto horizontal = [](__m256i bytes, __m256i take, __m256i weights) AFFECTRT_AVX2 {
-    return _mm256_cvtepi32_ps(_mm256_madd_epi16(_mm256_shuffle_epi8(bytes, take), weights));
-  };
   const __m256 top_ab = horizontal(upper, take_ab, weights_ab), top_c = horizontal(upper, take_c, weights_c);
   ab = _mm256_fmadd_ps(fy, _mm256_sub_ps(horizontal(lower, take_ab, weights_ab), top_ab), top_ab);
   c = _mm256_fmadd_ps(fy, _mm256_sub_ps(horizontal(lower, take_c, weights_c), top_c), top_c);
@@ -185,6 +186,11 @@ AFFECTRT_AVX2 inline __m256 in_order(__m256 low, __m256 high, bool second) {
 AFFECTRT_AVX2 inline __m256i gather8bytes(const std::uint8_t* base, __m128i offsets) {
   return _mm256_i32gather_epi64(reinterpret_cast<const long long*>(base), offsets, 1);
 }
+
+AFFECTRT_AVX2 inline __m128i four(__m256i all, int half) { return half ? _mm256_extracti128_si256(all, 1) : _mm256_castsi256_si128(all); }
+
+// Lanes 0 to 3, or 4 to 7, each twice: once for either half of a pixel's eight bytes.
+AFFECTRT_AVX2 inline __m256i twice(int half) { return half ? _mm256_setr_epi32(4, 4, 5, 5, 6, 6, 7, 7) : _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3); }
 
 constexpr float kWeightOne = 16384.0f;
 
@@ -208,8 +214,7 @@ AFFECTRT_AVX2 inline Components interpolate(const WarpSource& s, const Taps& tap
 
   __m256 ab[2], c[2];
   for (int half = 0; half < 2; ++half) {
-    const __m256i spread = half ? _mm256_setr_epi32(4, 4, 5, 5, 6, 6, 7, 7) : _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3);
-    const auto four = [half](__m256i all) AFFECTRT_AVX2 { return half ? _mm256_extracti128_si256(all, 1) : _mm256_castsi256_si128(all); };
+    const __m256i spread = twice(half);
     __m256i take_ab = even_ab, take_c = even_c;
     if constexpr (F == PixelFormat::kYuv422Yuy2) {
       const __m256i is_odd = _mm256_permutevar8x32_epi32(odd, spread);
@@ -218,7 +223,7 @@ AFFECTRT_AVX2 inline Components interpolate(const WarpSource& s, const Taps& tap
     }
     const __m256i w = _mm256_permutevar8x32_epi32(weights, spread);
     const __m256 fy = _mm256_permutevar8x32_ps(taps.fy, spread);
-    blend4(gather8bytes(s.data, four(upper)), gather8bytes(s.data, four(lower)), take_ab, take_c, w, w, fy, ab[half], c[half]);
+    blend4(gather8bytes(s.data, four(upper, half)), gather8bytes(s.data, four(lower, half)), take_ab, take_c, w, w, fy, ab[half], c[half]);
   }
   const __m256 unit = _mm256_set1_ps(1.0f / kWeightOne);
   Components out;
@@ -239,10 +244,9 @@ AFFECTRT_AVX2 inline Components interpolate(const WarpSource& s, const Taps& tap
     const __m256i uv_weights = _mm256_blendv_epi8(shared, weights, odd);
     __m256 uv[2], unused;
     for (int half = 0; half < 2; ++half) {
-      const __m256i spread = half ? _mm256_setr_epi32(4, 4, 5, 5, 6, 6, 7, 7) : _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3);
-      const auto four = [half](__m256i all) AFFECTRT_AVX2 { return half ? _mm256_extracti128_si256(all, 1) : _mm256_castsi256_si128(all); };
-      const __m256i w = _mm256_permutevar8x32_epi32(uv_weights, spread);
-      blend4(gather8bytes(s.uv, four(uv_upper)), gather8bytes(s.uv, four(uv_lower)), take_uv, take_none, w, w,
+      const __m256i spread = twice(half);
+        const __m256i w = _mm256_permutevar8x32_epi32(uv_weights, spread);
+      blend4(gather8bytes(s.uv, four(uv_upper, half)), gather8bytes(s.uv, four(uv_lower, half)), take_uv, take_none, w, w,
              _mm256_permutevar8x32_ps(taps.fy, spread), uv[half], unused);
     }
     out.c[1] = _mm256_mul_ps(in_order(uv[0], uv[1], false), unit);
@@ -251,13 +255,14 @@ AFFECTRT_AVX2 inline Components interpolate(const WarpSource& s, const Taps& tap
   return out;
 }
 
+AFFECTRT_AVX2 inline __m256 to_byte_range(__m256 x) { return _mm256_min_ps(_mm256_max_ps(x, _mm256_setzero_ps()), _mm256_set1_ps(255.0f)); }
+
 AFFECTRT_AVX2 inline void yuv_to_rgb(Components& v) {
   const __m256 luma = _mm256_mul_ps(_mm256_sub_ps(v.c[0], _mm256_set1_ps(16.0f)), _mm256_set1_ps(1.164383f));
   const __m256 cb = _mm256_sub_ps(v.c[1], _mm256_set1_ps(128.0f)), cr = _mm256_sub_ps(v.c[2], _mm256_set1_ps(128.0f));
-  const auto clamp = [](__m256 x) AFFECTRT_AVX2 { return _mm256_min_ps(_mm256_max_ps(x, _mm256_setzero_ps()), _mm256_set1_ps(255.0f)); };
-  v.c[0] = clamp(_mm256_fmadd_ps(cr, _mm256_set1_ps(1.596027f), luma));
-  v.c[1] = clamp(_mm256_fnmadd_ps(cr, _mm256_set1_ps(0.812968f), _mm256_fnmadd_ps(cb, _mm256_set1_ps(0.391762f), luma)));
-  v.c[2] = clamp(_mm256_fmadd_ps(cb, _mm256_set1_ps(2.017232f), luma));
+  v.c[0] = to_byte_range(_mm256_fmadd_ps(cr, _mm256_set1_ps(1.596027f), luma));
+  v.c[1] = to_byte_range(_mm256_fnmadd_ps(cr, _mm256_set1_ps(0.812968f), _mm256_fnmadd_ps(cb, _mm256_set1_ps(0.391762f), luma)));
+  v.c[2] = to_byte_range(_mm256_fmadd_ps(cb, _mm256_set1_ps(2.017232f), luma));
 }
 
 // True if the eight bytes that each tap of this row reads may pass the end of the picture's memory.
@@ -269,6 +274,10 @@ AFFECTRT_AVX2 inline bool may_pass_end(const WarpSource& s, const Taps& taps) {
   const __m256i low = _mm256_cmpgt_epi32(taps.y0, _mm256_set1_epi32(last_row - (F == PixelFormat::kNv12 ? 2 : 1)));
   const __m256i far = _mm256_cmpgt_epi32(taps.x0, _mm256_set1_epi32(std::min(last_safe, chroma_safe)));
   return !_mm256_testz_si256(low, far);
+}
+
+AFFECTRT_AVX2 inline __m256 normalise(const WarpTarget& t, __m256 value, int channel) {
+  return _mm256_mul_ps(_mm256_sub_ps(value, _mm256_set1_ps(t.mean[channel])), _mm256_set1_ps(t.scale[channel]));
 }
 
 template <PixelFormat F>
@@ -295,17 +304,14 @@ AFFECTRT_AVX2 void warp_rows_avx2(const WarpSource& s, const Affine& m, const Wa
       }
       Components v = interpolate<F>(s, taps);
       if constexpr (is_yuv(F)) yuv_to_rgb(v);
-      const auto normalised = [&t](__m256 value, int channel) AFFECTRT_AVX2 {
-        return _mm256_mul_ps(_mm256_sub_ps(value, _mm256_set1_ps(t.mean[channel])), _mm256_set1_ps(t.scale[channel]));
-      };
       if (t.channels == 1) {
         const __m256 gray = _mm256_fmadd_ps(v.c[0], _mm256_set1_ps(0.299f),
                                             _mm256_fmadd_ps(v.c[1], _mm256_set1_ps(0.587f), _mm256_mul_ps(v.c[2], _mm256_set1_ps(0.114f))));
-        _mm256_storeu_ps(pixel, normalised(gray, 0));
+        _mm256_storeu_ps(pixel, normalise(t, gray, 0));
         continue;
       }
       for (int c = 0; c < 3; ++c) {
-        const __m256 value = normalised(v.c[t.order[c]], c);
+        const __m256 value = normalise(t, v.c[t.order[c]], c);
         float* channel = pixel + static_cast<std::size_t>(c) * t.channel_step;
         if (t.pixel_step == 1) {
           _mm256_storeu_ps(channel, value);
