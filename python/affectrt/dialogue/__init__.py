@@ -1,0 +1,8 @@
+"""Language models on the device: streamed, cancellable answers, with each conversation's prefix kept in the cache."""
+
+from affectrt.dialogue.conversation import Conversation
+from affectrt.dialogue.dialogue import Dialogue, DialogueInfo
+from affectrt.dialogue.reply import AsyncReply, Reply, ReplyStats, Turn
+from affectrt.dialogue.sampling import Sampling
+
+__all__ = ["AsyncReply", "Conversation", "Dialogue", "DialogueInfo", "Reply", "ReplyStats", "Sampling", "Turn"]

@@ -1,0 +1,196 @@
+"""A conversation: what was said, what of it still fits the context, and the next reply."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import weakref
+from collections.abc import Sequence
+from dataclasses import replace
+
+from affectrt.dialogue.cache import Slot
+from affectrt.dialogue.reply import AsyncReply, Reply, Turn
+from affectrt.dialogue.runtime import Runtime
+from affectrt.dialogue.sampling import Sampling
+from affectrt.dialogue.template import Message, Prompt
+from affectrt.dialogue.text import check_text
+from affectrt.errors import EngineError
+
+
+class Conversation:
+    """Made by `Dialogue.conversation`. Its evaluated tokens stay in the cache, so that each turn costs only what is new.
+
+    May be used from several threads; one reply runs at a time.
+    """
+
+    def __init__(self, runtime: Runtime, system: str | None, sampling: Sampling, seed: int | None) -> None:
+        self._runtime = runtime
+        self._sampling = sampling
+        self._seed = seed
+        self._system = check_text(system, "system") if system is not None else None
+        self._slot = Slot()
+        self._lock = threading.RLock()
+        self._turns: list[Turn] = []
+        self._first = 0  # older turns have left the context
+        self._running: weakref.ref[Reply] | None = None
+
+    @property
+    def system(self) -> str | None:
+        """The system message; None leaves the word to the model's template."""
+        return self._system
+
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """Everything said so far, also what has left the context."""
+        with self._lock:
+            return tuple(self._turns)
+
+    @property
+    def turns_in_context(self) -> int:
+        """How many of the latest turns the model still sees."""
+        with self._lock:
+            return len(self._turns) - self._first
+
+    def reply(
+        self,
+        text: str,
+        *,
+        note: str | None = None,
+        sampling: Sampling | None = None,
+        max_tokens: int | None = None,
+        stop: Sequence[str] | None = None,
+        seed: int | None = None,
+    ) -> Reply:
+        """Answer `text`.
+
+        When the conversation outgrows the context, its oldest turns leave the prompt, never the system message, and a quarter more than
+        needed, so that it does not happen at every turn.
+
+        Args:
+            text: What the user says. Control tokens spelled in it are plain text to the model.
+            note: What the application adds for this turn, put before the text, such as what the camera sees.
+            sampling: Instead of the pack's settings.
+            max_tokens: Instead of `sampling.max_tokens`.
+            stop: Instead of `sampling.stop`.
+            seed: Makes the reply repeatable; without it, the Dialogue's seed, or else a random one (see `stats.seed`).
+
+        Raises:
+            TypeError: `text` or `note` is not a str.
+            ValueError: It is blank, holds NUL or a lone surrogate, or is longer than the context; or a setting is out of range.
+            EngineError: A reply of this conversation is still running; or the Dialogue is closed.
+        """
+        check_text(text, "text")
+        if note is not None:
+            check_text(note, "note")
+        settings = sampling if sampling is not None else self._sampling
+        if max_tokens is not None:
+            settings = replace(settings, max_tokens=max_tokens)
+        if stop is not None:
+            settings = replace(settings, stop=tuple(stop) if not isinstance(stop, str) else (stop,))
+        chosen = _check_seed(seed if seed is not None else self._seed)
+        with self._lock:
+            self._runtime.check_open()
+            self._refuse_second()
+            said = f"{note}\n\n{text}" if note else text
+            prompt, dropped = self._fit(said, settings.max_tokens)
+            self._first += dropped
+            me = weakref.ref(self)
+
+            def on_end(reply: Reply) -> None:
+                conversation = me()
+                turn = reply.as_turn(text, note or "")
+                if conversation is not None and turn is not None:
+                    conversation._turns.append(turn)
+
+            reply = Reply(
+                self._runtime,
+                self._slot,
+                prompt,
+                sampling=settings,
+                seed=chosen,
+                dropped_turns=dropped,
+                lock=self._lock,
+                on_end=on_end,
+            )
+            self._running = weakref.ref(reply)
+            return reply
+
+    def areply(
+        self,
+        text: str,
+        *,
+        note: str | None = None,
+        sampling: Sampling | None = None,
+        max_tokens: int | None = None,
+        stop: Sequence[str] | None = None,
+        seed: int | None = None,
+    ) -> AsyncReply:
+        """`reply` for `async for`; same arguments, same errors."""
+        return AsyncReply(self.reply(text, note=note, sampling=sampling, max_tokens=max_tokens, stop=stop, seed=seed))
+
+    def reset(self) -> None:
+        """Forget everything but the system message.
+
+        Raises:
+            EngineError: A reply is still running.
+        """
+        with self._lock:
+            self._refuse_second()
+            self._turns.clear()
+            self._first = 0
+
+    def _refuse_second(self) -> None:
+        running = self._running() if self._running is not None else None
+        if running is None or running.stats.finish:
+            return
+        if not running.cancelling:
+            raise EngineError("a reply of this conversation is still running: iterate it to its end, or cancel() it first")
+        running.close()  # cancelled, and its reader has not come back yet
+
+    def _messages(self, first: int, said: str) -> list[Message]:
+        messages = [Message("system", self._system)] if self._system is not None else []
+        for turn in self._turns[first:]:
+            messages.append(Message("user", f"{turn.note}\n\n{turn.user}" if turn.note else turn.user))
+            messages.append(Message("assistant", turn.assistant, turn.tokens))
+        return [*messages, Message("user", said)]
+
+    def _fit(self, said: str, max_tokens: int) -> tuple[Prompt, int]:
+        """The prompt, and how many turns had to leave for it."""
+        capacity = self._runtime.context.capacity
+        room = capacity - min(max_tokens, capacity // 4)
+        template = self._runtime.template
+        self._refuse_huge(said, room)
+        first, limit = self._first, room
+        while True:
+            prompt = template.prompt(self._messages(first, said))
+            if len(prompt.tokens) <= limit or (first == len(self._turns) and len(prompt.tokens) <= room):
+                return prompt, first - self._first
+            if first == len(self._turns):
+                break
+            first, limit = first + 1, room * 3 // 4
+        text_tokens = len(self._runtime.model.tokenize(said))
+        raise ValueError(self._too_long(f"{text_tokens} tokens long ({len(prompt.tokens)} with the system message)", room))
+
+    def _refuse_huge(self, said: str, room: int) -> None:
+        """Before a book is tokenized in whole: its beginning alone may be too long."""
+        if len(said) > (enough := room * 128):
+            tokens = len(self._runtime.model.tokenize(said[:enough]))
+            if tokens > room:
+                raise ValueError(self._too_long(f"over {tokens} tokens long ({len(said)} characters)", room))
+
+    def _too_long(self, what: str, room: int) -> str:
+        capacity = self._runtime.context.capacity
+        return (
+            f"the text is {what}, but a context of {capacity} tokens takes a prompt of at most {room}, which leaves {capacity - room} "
+            "for the answer: shorten it, or raise context_tokens"
+        )
+
+
+def _check_seed(seed: int | None) -> int:
+    if seed is None:
+        return secrets.randbelow(0xFFFFFFFF)  # 2**32 - 1 itself means "random" to llama.cpp
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise TypeError(f"seed must be an int, got {type(seed).__name__}")
+    if not 0 <= seed < 0xFFFFFFFF:
+        raise ValueError(f"seed must lie in [0, 2**32 - 2], got {seed}")
+    return seed

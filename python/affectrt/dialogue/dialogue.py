@@ -1,0 +1,177 @@
+"""A language model from a pack, and conversations with it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from types import TracebackType
+
+from affectrt.dialogue import native
+from affectrt.dialogue.conversation import Conversation, _check_seed
+from affectrt.dialogue.engine import Context, Model
+from affectrt.dialogue.runtime import Runtime
+from affectrt.dialogue.sampling import Sampling
+from affectrt.dialogue.template import ChatTemplate, Message
+from affectrt.dialogue.text import check_text
+from affectrt.errors import PackError
+from affectrt.packs import DEFAULTS, Pack, open_pack
+from affectrt.packs.bare import read_bare
+
+_BARE_CONTEXT_TOKENS = 2048  # for a bare GGUF file, which knows how far it was trained but not how much memory the device has
+_MIN_CONTEXT_TOKENS = 128
+
+
+@dataclass(frozen=True, slots=True)
+class DialogueInfo:
+    """What a Dialogue runs on."""
+
+    pack: str
+    provider: str
+    device: str
+    precision: str
+    threads: int
+    context_tokens: int
+
+
+class Dialogue:
+    """Answers text with text, on the device. One model in memory serves any number of conversations from any number of threads.
+
+    Needs `pip install "affectrt[dialogue]"`.
+    """
+
+    def __init__(
+        self,
+        pack: str | os.PathLike[str] | Pack | None = None,
+        *,
+        threads: int = 0,
+        context_tokens: int | None = None,
+        seed: int | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+        sampling: Sampling | None = None,
+        template: str | None = None,
+        allow_unverified: bool = False,
+    ) -> None:
+        """Load the model.
+
+        Args:
+            pack: A pack's name, folder, zip or `org/repo:Q4_K_M`; an open Pack; with `allow_unverified`, a bare .gguf file. None opens the
+                default, SmolLM2-135M: quick on any device, and no deep thinker.
+            threads: 0 takes the physical cores that this process may use. Fewer are often faster beside other work: measure.
+            context_tokens: How much a conversation may hold; more takes memory. None takes the pack's number.
+            seed: Makes every reply repeatable.
+            device: "auto" (a GPU if llama-cpp-python was built for one), "cpu" or "cuda:N".
+            precision: Which of the pack's variants, by name or precision; "auto" takes the first.
+            sampling: Instead of the pack's settings.
+            template: A Jinja chat template instead of the model's own.
+            allow_unverified: Accept a file that is no pack: no hash, no licence check.
+
+        Raises:
+            PackError: The pack or file is missing, broken or not for dialogue.
+            EngineError: llama-cpp-python is missing, or refuses the model.
+            DeviceError: There is no such device.
+            ValueError: An argument is out of range.
+        """
+        if threads < 0 or threads > 512:
+            raise ValueError(f"threads must lie in [0, 512], got {threads}")
+        if seed is not None:
+            _check_seed(seed)
+        self._pack = opened = pack if isinstance(pack, Pack) else open_pack(pack or DEFAULTS["dialogue"], allow_unverified=allow_unverified)
+        if opened.task != "dialogue":
+            raise PackError(f"{opened.name}: expected a pack for dialogue, got one for {opened.task}")
+        variant = opened.variant(precision)
+        if variant.format != "gguf":
+            raise PackError(f"{opened.name}: expected a variant in the format gguf, got {variant.format} ({variant.name})")
+        decode = opened.manifest.get("decode")
+        self._sampling = sampling or (Sampling.from_decode(decode) if decode else Sampling())
+        self._precision = variant.precision if opened.verified else read_bare(variant.path).precision or "unknown"
+        self._seed = seed
+        model = Model(variant.path, device=device)
+        tokens = self._context_tokens(context_tokens, model)
+        chat = ChatTemplate(template if template is not None else model.chat_template, model)
+        self._runtime = Runtime(model, Context(model, context_tokens=tokens, threads=threads or native.default_threads()), chat)
+
+    def conversation(self, system: str | None = None, *, sampling: Sampling | None = None) -> Conversation:
+        """Start a conversation.
+
+        Args:
+            system: Who the model is to be and what it knows; None leaves that to the model's template.
+            sampling: Instead of the Dialogue's settings.
+
+        Raises:
+            TypeError, ValueError: `system` is not readable text.
+        """
+        self._runtime.check_open()
+        return Conversation(self._runtime, system, sampling or self._sampling, self._seed)
+
+    def prompt_tokens(self, text: str) -> list[int]:
+        """The tokens of `text` as one user turn through the chat template: what a pack's golden vector holds."""
+        check_text(text, "text")
+        return list(self._runtime.template.prompt([Message("user", text)]).tokens)
+
+    @property
+    def info(self) -> DialogueInfo:
+        """What it really runs on."""
+        return DialogueInfo(self._pack.name, self.provider, self.device, self._precision, self.threads, self.context_tokens)
+
+    @property
+    def pack(self) -> Pack:
+        """The open pack."""
+        return self._pack
+
+    @property
+    def provider(self) -> str:
+        """The engine that does the work: "llama.cpp/CPU" or "llama.cpp/CUDA"."""
+        return "llama.cpp/CPU" if self.device == "cpu" else "llama.cpp/CUDA"
+
+    @property
+    def device(self) -> str:
+        """Where it runs: "cpu" or "cuda:N"."""
+        return self._runtime.model.device
+
+    @property
+    def precision(self) -> str:
+        """The variant's precision, such as "q4_1"."""
+        return self._precision
+
+    @property
+    def sampling(self) -> Sampling:
+        """The settings of every reply that brings none of its own."""
+        return self._sampling
+
+    @property
+    def context_tokens(self) -> int:
+        """How many tokens a conversation may hold, its next answer included."""
+        return self._runtime.context.capacity
+
+    @property
+    def threads(self) -> int:
+        """How many threads evaluate; may be set at any time."""
+        return self._runtime.context.threads
+
+    @threads.setter
+    def threads(self, threads: int) -> None:
+        if not 1 <= threads <= 512:
+            raise ValueError(f"threads must lie in [1, 512], got {threads}")
+        with self._runtime.lock:
+            self._runtime.check_open()
+            self._runtime.context.set_threads(threads)
+
+    def close(self) -> None:
+        """Free the context now instead of when the last conversation is gone. Replies that are running end with an EngineError."""
+        self._runtime.close()
+
+    def __enter__(self) -> Dialogue:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _context_tokens(self, wanted: int | None, model: Model) -> int:
+        trained = model.trained_tokens
+        if wanted is None:
+            inputs = self._pack.manifest.get("inputs") or [{}]
+            wanted = int(inputs[0].get("context_tokens", min(_BARE_CONTEXT_TOKENS, trained)))
+        if not _MIN_CONTEXT_TOKENS <= wanted <= trained:
+            raise ValueError(f"context_tokens must lie in [{_MIN_CONTEXT_TOKENS}, {trained}] for {self._pack.name}, got {wanted}")
+        return wanted
