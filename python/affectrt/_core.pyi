@@ -1,0 +1,343 @@
+# Generated from the built extension by .ci/stubs; do not edit.
+# ruff: noqa
+# mypy: disable-error-code="type-arg"
+"""
+The native half of affectrt. The package's own modules are its public face.
+"""
+
+from __future__ import annotations
+import collections.abc
+import numpy
+import numpy.typing
+import os
+import pathlib
+import typing
+
+class PackError(RuntimeError):
+    """
+    A pack that is missing, damaged, or not what its manifest says. The text names the file, what was expected and what came.
+    """
+
+class EngineError(RuntimeError):
+    """
+    A network that could not be opened or run, or an inference library that is not there.
+    """
+
+class DeviceError(RuntimeError):
+    """
+    A device or provider that was asked for and cannot be had.
+    """
+
+class Pack:
+    """
+    An opened pack: every path, size and hash in it has been checked.
+    """
+    @staticmethod
+    def open(folder: os.PathLike | str | bytes, *, check_hashes: bool = True, remote_files: os.PathLike | str | bytes = ...) -> Pack:
+        """
+        Open the pack in a folder that holds pack.json. Pulled files are looked for under remote_files/<sha256>/<file name>.
+
+        check_hashes=False leaves out the SHA-256 of each file, for listing. Raises PackError.
+        """
+    def file(self, path: str) -> pathlib.Path:
+        """
+        Absolute path of a file listed in the manifest. Raises PackError if it is not listed, or remote and not pulled.
+        """
+    def variant(self, wanted: str = "auto") -> str:
+        """
+        Name of the variant of that name, or of that precision, or the first for "auto". Raises PackError listing what there is.
+        """
+    @property
+    def folder(self) -> pathlib.Path:
+        """
+        Absolute path of the pack's folder.
+        """
+    @property
+    def manifest_json(self) -> str:
+        """
+        The manifest as JSON, as parse_manifest returns it.
+        """
+    @property
+    def name(self) -> str: ...
+    @property
+    def version(self) -> str: ...
+
+class CancelFlag:
+    """
+    A flag to stop a native computation from any thread. Whoever hands `data_address` to a C library keeps this object alive until the library has let go of it.
+    """
+    def __init__(self) -> None: ...
+    def clear(self) -> None:
+        """
+        Allow the next computation.
+        """
+    def is_set(self) -> bool: ...
+    def set(self) -> None:
+        """
+        Ask the computation to stop. Never waits.
+        """
+    @property
+    def callback_address(self) -> int:
+        """
+        Address of `bool affectrt_abort(void* data)`, C code that reads the flag.
+        """
+    @property
+    def data_address(self) -> int:
+        """
+        Address to pass as that function's `data`; valid while this object lives.
+        """
+
+class Engine:
+    """
+    One network, opened once, run from any number of threads.
+    """
+    def __init__(
+        self,
+        model: os.PathLike | str | bytes,
+        *,
+        providers: collections.abc.Sequence[tuple[str, collections.abc.Mapping[str, str]]] = [],
+        strict: bool = False,
+        threads: typing.SupportsInt | typing.SupportsIndex = 0,
+        spinning: bool = False,
+    ) -> None: ...
+    def run(self, feeds: dict) -> dict:
+        """
+        Run once. `feeds`: input name to C-contiguous array of the input's dtype, not copied. Returns output name to array.
+        """
+    @property
+    def fallbacks(self) -> list[str]:
+        """
+        Providers that could not be had, each with the reason.
+        """
+    @property
+    def inputs(self) -> list:
+        """
+        List of (name, dtype, shape); -1 is a free dimension.
+        """
+    @property
+    def outputs(self) -> list: ...
+    @property
+    def provider(self) -> str:
+        """
+        The provider that the network really runs on.
+        """
+
+class FacePipeline:
+    """
+    From a frame to its faces; see affectrt.Face.
+    """
+    def __call__(self, frame: typing.Any, color: str, stamp_ns: typing.SupportsInt | typing.SupportsIndex) -> tuple:
+        """
+        Returns (faces, timings): a tuple a face, and ms of detection, expression, landmarks, blendshapes and in all.
+        """
+    def __init__(
+        self,
+        detector: Pack,
+        *,
+        expression: Pack | None = None,
+        landmarks: Pack | None = None,
+        blendshapes: Pack | None = None,
+        precision: str = "auto",
+        providers: collections.abc.Sequence[tuple[str, collections.abc.Mapping[str, str]]] = [],
+        strict: bool = False,
+        threads: typing.SupportsInt | typing.SupportsIndex = 0,
+        max_faces: typing.SupportsInt | typing.SupportsIndex = 16,
+        smoothing_ms: typing.SupportsFloat | typing.SupportsIndex = 250.0,
+    ) -> None: ...
+    def reset(self) -> None: ...
+    @property
+    def blendshape_names(self) -> list[str]: ...
+    @property
+    def fallbacks(self) -> list[str]: ...
+    @property
+    def labels(self) -> list[str]: ...
+    @property
+    def provider(self) -> str: ...
+
+class FaceDetector:
+    """
+    Faces of a picture.
+    """
+    def __call__(self, image: typing.Any, color: str) -> numpy.typing.NDArray[numpy.float32]:
+        """
+        Rows of score, x0, y0, x1, y1, key points; float32, pixels, best first.
+        """
+    def __init__(
+        self,
+        pack: Pack,
+        *,
+        precision: str = "auto",
+        providers: collections.abc.Sequence[tuple[str, collections.abc.Mapping[str, str]]] = [],
+        strict: bool = False,
+        threads: typing.SupportsInt | typing.SupportsIndex = 0,
+    ) -> None: ...
+    @property
+    def key_points(self) -> list[str]: ...
+    @property
+    def provider(self) -> str: ...
+
+class CropModel:
+    """
+    A network over whole pictures; see affectrt.FaceExpression.
+    """
+    def __init__(
+        self,
+        pack: Pack,
+        *,
+        precision: str = "auto",
+        providers: collections.abc.Sequence[tuple[str, collections.abc.Mapping[str, str]]] = [],
+        strict: bool = False,
+        threads: typing.SupportsInt | typing.SupportsIndex = 0,
+    ) -> None: ...
+    def classify(self, images: list, color: str) -> tuple:
+        """
+        Probabilities (N, C) float32 and sharpness (N,) float32 of N pictures.
+        """
+    @property
+    def provider(self) -> str: ...
+
+class FaceLandmarks:
+    """
+    Dense landmarks of a face.
+    """
+    def __init__(
+        self,
+        pack: Pack,
+        *,
+        precision: str = "auto",
+        providers: collections.abc.Sequence[tuple[str, collections.abc.Mapping[str, str]]] = [],
+        strict: bool = False,
+        threads: typing.SupportsInt | typing.SupportsIndex = 0,
+    ) -> None: ...
+    def whole(self, image: typing.Any, color: str) -> typing.Any:
+        """
+        Landmarks (count, 3) float32 of a picture that is a face crop, or None if it shows no face.
+        """
+    @property
+    def provider(self) -> str: ...
+
+class Blendshapes:
+    """
+    ARKit blendshapes from landmarks.
+    """
+    def __init__(
+        self,
+        pack: Pack,
+        *,
+        precision: str = "auto",
+        providers: collections.abc.Sequence[tuple[str, collections.abc.Mapping[str, str]]] = [],
+        strict: bool = False,
+        threads: typing.SupportsInt | typing.SupportsIndex = 0,
+    ) -> None: ...
+    def from_points(self, points: typing.Any) -> numpy.typing.NDArray[numpy.float32]:
+        """
+        One value in [0, 1] per label from the network's own points, (146, 2) float32.
+        """
+
+def align_box(
+    detection: typing.Any,
+    *,
+    scale: typing.SupportsFloat | typing.SupportsIndex,
+    shift_x: typing.SupportsFloat | typing.SupportsIndex = 0.0,
+    shift_y: typing.SupportsFloat | typing.SupportsIndex = 0.0,
+    square: bool = True,
+    rotate: bool = False,
+    width: typing.SupportsInt | typing.SupportsIndex,
+    height: typing.SupportsInt | typing.SupportsIndex,
+) -> typing.Annotated[list[float], "FixedSize(6)"]:
+    """
+    The map of a detection's box, (1, 5 + 2 K) float32, onto a tensor; its first two key points are the right and the left eye.
+    """
+
+def align_points(source: typing.Any, target: typing.Any) -> typing.Annotated[list[float], "FixedSize(6)"]:
+    """
+    Least-squares similarity from target points (N, 2) float32 to source points (Umeyama, 1991).
+    """
+
+def decode_detections(
+    scores: typing.Any,
+    boxes: typing.Any,
+    *,
+    strides: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    anchors_per_cell: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    width: typing.SupportsInt | typing.SupportsIndex,
+    height: typing.SupportsInt | typing.SupportsIndex,
+    score_threshold: typing.SupportsFloat | typing.SupportsIndex,
+    key_points: typing.SupportsInt | typing.SupportsIndex,
+) -> numpy.typing.NDArray[numpy.float32]:
+    """
+    SSD outputs to rows of score, x0, y0, x1, y1, key points in tensor pixels, best first.
+    """
+
+def fit_whole(
+    width: typing.SupportsInt | typing.SupportsIndex,
+    height: typing.SupportsInt | typing.SupportsIndex,
+    tensor_width: typing.SupportsInt | typing.SupportsIndex,
+    tensor_height: typing.SupportsInt | typing.SupportsIndex,
+    fit: str,
+) -> typing.Annotated[list[float], "FixedSize(6)"]:
+    """
+    The map of a whole picture onto a tensor, "stretch" or "letterbox".
+    """
+
+def image_to_tensor(
+    image: typing.Any,
+    color: str,
+    *,
+    to_source: typing.Annotated[collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], "FixedSize(6)"],
+    width: typing.SupportsInt | typing.SupportsIndex,
+    height: typing.SupportsInt | typing.SupportsIndex,
+    layout: str = "nchw",
+    tensor_color: str = "rgb",
+    mean: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex],
+    scale: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex],
+    pad_value: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex],
+) -> numpy.typing.NDArray[numpy.float32]:
+    """
+    Crop or warp, resample, convert, normalise and lay out in one pass. `to_source` (a, b, c, d, e, f) maps a tensor pixel (x, y) to the
+    picture's (a x + b y + c, d x + e y + f). Returns float32 (C, H, W) or (H, W, C) of (pixel - mean) * scale.
+    """
+
+def ort_info() -> dict:
+    """
+    Opens ONNX Runtime if need be: its version, library and providers. EngineError if there is none.
+    """
+
+def ort_is_open() -> bool: ...
+def parse_manifest(text: str) -> str:
+    """
+    The contents of a pack.json (str, or bytes of UTF-8), checked, as JSON with its keys in the order of the format's page.
+
+    Raises PackError naming the place, what was expected and what came.
+    """
+
+def set_ort_library(path: str) -> None:
+    """
+    Path of the ONNX Runtime library to open; AFFECTRT_ORT_LIBRARY comes before it. EngineError if another is open already.
+    """
+
+def set_thread_pool(*, threads: typing.SupportsInt | typing.SupportsIndex = 0, spinning: bool = False) -> None:
+    """
+    Size (0: all cores) and idling of the pool that all engines share; before the first engine only.
+    """
+
+def smooth(
+    state: typing.Any,
+    sample: typing.Any,
+    *,
+    dt_ms: typing.SupportsFloat | typing.SupportsIndex,
+    tau_ms: typing.SupportsFloat | typing.SupportsIndex,
+) -> numpy.typing.NDArray[numpy.float32]:
+    """
+    state + (1 - exp(-dt / tau)) (sample - state), float32.
+    """
+
+def weighted_nms(
+    detections: typing.Any, *, iou_threshold: typing.SupportsFloat | typing.SupportsIndex
+) -> numpy.typing.NDArray[numpy.float32]:
+    """
+    Score-weighted mean of overlapping rows, which come best first.
+    """
+
+compiler: str
+numpy_abi_version: int
