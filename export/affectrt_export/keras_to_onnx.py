@@ -34,7 +34,7 @@ def same_pads(size: int, kernel: int, stride: int) -> tuple[int, int]:
 
 
 def convert(data: bytes, name: str, input_name: str, output_name: str) -> bytes:
-    """ONNX file bytes: (n, C, H, W) float32 in, (n, classes) probabilities out."""
+    """ONNX file bytes: (n, C, H, W) float32 in, (n, classes) logits out; the softmax at the end is left to the decoder of the pack."""
     layers, weights = read(data)
     graph = Graph(name)
     tensors: dict[str, str] = {}
@@ -89,7 +89,7 @@ def convert(data: bytes, name: str, input_name: str, output_name: str) -> bytes:
         elif kind == "Activation" and config["activation"] == "relu":
             tensors[key], sides[key] = graph.add("Relu", [tensors[sources[0]]]), sides[sources[0]]
         elif kind == "Activation" and config["activation"] == "softmax" and layer is layers[-1]:
-            graph.add("Softmax", [tensors[sources[0]]], out=output_name, axis=-1)
+            graph.add("Identity", [tensors[sources[0]]], out=output_name)
             graph.output(output_name, ["n", weights[layers[-3]["config"]["name"]][0].shape[-1]])
         else:
             raise ValueError(f"layer {key} of kind {kind} is not supported")

@@ -19,7 +19,6 @@ from affectrt_export.tflite_to_onnx import convert
 COMMAND = "python -m affectrt_export.recipes.face_detection --out DIR"
 # The subject's own sides, in the order of the network.
 KEY_POINTS = ["right_eye", "left_eye", "nose_tip", "mouth", "right_ear", "left_ear"]
-_OUTPUTS = {0: ("boxes", (-1, 16)), 1: ("scores", (-1, 1))}
 
 
 @dataclass(frozen=True)
@@ -117,9 +116,15 @@ def decode(spec: Detector) -> dict[str, Any]:
     }
 
 
+def anchors(spec: Detector) -> int:
+    """How many boxes the network answers with at the pack's input size."""
+    return len(reference.anchors(decode(spec), spec.width_px, spec.height_px))
+
+
 def model(spec: Detector, cache: Path) -> bytes:
     """The converted network at the pack's input size."""
-    return convert(take(spec.member, cache), spec.name, _OUTPUTS, input_name="image", size=(spec.height_px, spec.width_px))
+    outputs = {0: ("boxes", (anchors(spec), 16)), 1: ("scores", (anchors(spec), 1))}
+    return convert(take(spec.member, cache), spec.name, outputs, input_name="image", size=(spec.height_px, spec.width_px))
 
 
 def detector(spec: Detector, network_file: bytes) -> detector_recall.Detector:
@@ -136,7 +141,7 @@ def detector(spec: Detector, network_file: bytes) -> detector_recall.Detector:
 def difference(spec: Detector, original: bytes, cache: Path) -> float:
     """Largest absolute difference to the TFLite interpreter over real photos, at the size of the original."""
     side = spec.side_px
-    network = runner.Onnx(convert(original, spec.name, _OUTPUTS, input_name="image"))
+    network = runner.Onnx(convert(original, spec.name, {0: ("boxes", (-1, 16)), 1: ("scores", (-1, 1))}, input_name="image"))
     worst = 0.0
     for image in [photos.astronaut(), *(photos.portrait(name, cache) for name in photos.PORTRAITS)]:
         value = reference.image_tensor(image, "rgb8", {**contract(spec), "width_px": side, "height_px": side})
@@ -196,8 +201,8 @@ def make(spec: Detector, options: Options) -> None:
         "recipe": COMMAND,
         "inputs": [contract(spec)],
         "outputs": [
-            {"tensor": "boxes", "kind": "boxes", "shape": [1, -1, 16]},
-            {"tensor": "scores", "kind": "scores", "shape": [1, -1, 1]},
+            {"tensor": "boxes", "kind": "boxes", "shape": [1, anchors(spec), 16]},
+            {"tensor": "scores", "kind": "scores", "shape": [1, anchors(spec), 1]},
         ],
         "decode": decode(spec),
         "labels": [],
