@@ -137,23 +137,22 @@ void bind_ops(pybind11::module_& module) {
   module.def(
       "decode_detections",
       [](const py::object& scores, const py::object& boxes, const std::vector<int>& strides, const std::vector<int>& anchors_per_cell, int width, int height,
-         float score_threshold, std::size_t key_points) {
+         float unit_px, float score_threshold, std::size_t key_points) {
         affectrt::SsdDecode decode;
         if (strides.size() != anchors_per_cell.size()) throw std::invalid_argument("expected as many strides as anchors_per_cell");
         for (const int stride : strides)
           if (stride < 1) throw std::invalid_argument("strides: expected at least 1, got " + std::to_string(stride));
         decode.strides = strides;
         decode.anchors_per_cell = anchors_per_cell;
-        decode.box_scale_px = width;
         decode.score_threshold = score_threshold;
         decode.key_points.resize(key_points);
         const auto s = as_floats(scores, "scores"), b = as_floats(boxes, "boxes");
         const auto anchors = affectrt::make_anchors(decode, width, height);
-        return to_rows(affectrt::decode_detections({s.data(), static_cast<std::size_t>(s.size())}, {b.data(), static_cast<std::size_t>(b.size())}, anchors, decode),
+        return to_rows(affectrt::decode_detections({s.data(), static_cast<std::size_t>(s.size())}, {b.data(), static_cast<std::size_t>(b.size())}, anchors, unit_px, decode),
                        key_points);
       },
       py::arg("scores"), py::arg("boxes"), py::kw_only(), py::arg("strides"), py::arg("anchors_per_cell"), py::arg("width"), py::arg("height"),
-      py::arg("score_threshold"), py::arg("key_points"), "SSD outputs to rows of score, x0, y0, x1, y1, key points in tensor pixels, best first.");
+      py::arg("unit_px") = 1.0f, py::arg("score_threshold"), py::arg("key_points"), "SSD outputs to rows of score, x0, y0, x1, y1, key points in tensor pixels, best first.");
   module.def(
       "weighted_nms",
       [](const py::object& detections, float iou_threshold) {

@@ -47,22 +47,21 @@ std::vector<Detection> FaceDetector::detect(const ImageView& image) const {
   auto workspace = workspaces_.take();
   image_to_tensor(image, to_source, target_, workspace->input.data());
   workspace->binding.run();
-  auto detections = weighted_nms(decode_detections(workspace->scores, workspace->boxes, anchors_, decode_), decode_.iou_threshold);
+  const float unit_px = static_cast<float>(input_.width_px) / static_cast<float>(decode_.box_scale_px);
+  auto detections = weighted_nms(decode_detections(workspace->scores, workspace->boxes, anchors_, unit_px, decode_), decode_.iou_threshold);
 
   // Boxes are in edge coordinates (the first pixel spans 0 to 1), the map between pixel centres: half a pixel lies between the two.
   const auto to_image = [&to_source](float x, float y) {
     const Point p = apply(to_source, {x - 0.5f, y - 0.5f});
     return Point{p.x + 0.5f, p.y + 0.5f};
   };
-  const float scale_x = static_cast<float>(input_.width_px) / static_cast<float>(decode_.box_scale_px);
-  const float scale_y = static_cast<float>(input_.height_px) / static_cast<float>(decode_.box_scale_px);
   for (auto& d : detections) {
-    const Point low = to_image(d.x0 * scale_x, d.y0 * scale_y), high = to_image(d.x1 * scale_x, d.y1 * scale_y);
+    const Point low = to_image(d.x0, d.y0), high = to_image(d.x1, d.y1);
     d.x0 = low.x;
     d.y0 = low.y;
     d.x1 = high.x;
     d.y1 = high.y;
-    for (auto& point : d.key_points) point = to_image(point.x * scale_x, point.y * scale_y);
+    for (auto& point : d.key_points) point = to_image(point.x, point.y);
   }
   return detections;
 }

@@ -14,12 +14,12 @@ std::vector<Point> make_anchors(const SsdDecode& decode, int width_px, int heigh
     for (int row = 0; row < rows; ++row)
       for (int column = 0; column < columns; ++column)
         for (int k = 0; k < decode.anchors_per_cell[layer]; ++k)
-          anchors.push_back({(static_cast<float>(column) + 0.5f) / static_cast<float>(columns), (static_cast<float>(row) + 0.5f) / static_cast<float>(rows)});
+          anchors.push_back({(static_cast<float>(column) + 0.5f) * static_cast<float>(stride), (static_cast<float>(row) + 0.5f) * static_cast<float>(stride)});
   }
   return anchors;
 }
 
-std::vector<Detection> decode_detections(std::span<const float> scores, std::span<const float> boxes, std::span<const Point> anchors,
+std::vector<Detection> decode_detections(std::span<const float> scores, std::span<const float> boxes, std::span<const Point> anchors, float unit_px,
                                          const SsdDecode& decode) {
   const std::size_t values = 4 + 2 * decode.key_points.size();
   if (scores.size() != anchors.size() || boxes.size() != anchors.size() * values)
@@ -28,24 +28,23 @@ std::vector<Detection> decode_detections(std::span<const float> scores, std::spa
   // Compared as a logit, the threshold costs no exponential for the thousands of anchors that hold nothing.
   const float p = std::clamp(decode.score_threshold, 1e-6f, 1.0f - 1e-6f);
   const float least = std::log(p / (1.0f - p));
-  const float scale = static_cast<float>(decode.box_scale_px);
   std::vector<Detection> found;
   for (std::size_t i = 0; i < anchors.size(); ++i) {
     if (!(scores[i] >= least)) continue;  // also drops NaN
     const float* box = boxes.data() + i * values;
     if (!std::all_of(box, box + values, [](float v) { return std::isfinite(v); })) continue;
     const float logit = std::clamp(scores[i], -decode.score_clip, decode.score_clip);
-    const float ax = anchors[i].x * scale, ay = anchors[i].y * scale;
     Detection d;
     d.score = 1.0f / (1.0f + std::exp(-logit));
-    const float half_width = 0.5f * box[2], half_height = 0.5f * box[3];
-    if (half_width <= 0 || half_height <= 0) continue;
-    d.x0 = ax + box[0] - half_width;
-    d.x1 = ax + box[0] + half_width;
-    d.y0 = ay + box[1] - half_height;
-    d.y1 = ay + box[1] + half_height;
+    if (box[2] <= 0 || box[3] <= 0) continue;
+    const auto x = [&](float value) { return anchors[i].x + unit_px * value; };
+    const auto y = [&](float value) { return anchors[i].y + unit_px * value; };
+    d.x0 = x(box[0] - 0.5f * box[2]);
+    d.x1 = x(box[0] + 0.5f * box[2]);
+    d.y0 = y(box[1] - 0.5f * box[3]);
+    d.y1 = y(box[1] + 0.5f * box[3]);
     d.key_points.resize(decode.key_points.size());
-    for (std::size_t k = 0; k < d.key_points.size(); ++k) d.key_points[k] = {ax + box[4 + 2 * k], ay + box[5 + 2 * k]};
+    for (std::size_t k = 0; k < d.key_points.size(); ++k) d.key_points[k] = {x(box[4 + 2 * k]), y(box[5 + 2 * k])};
     found.push_back(std::move(d));
   }
   std::stable_sort(found.begin(), found.end(), [](const Detection& a, const Detection& b) { return a.score > b.score; });

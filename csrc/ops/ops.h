@@ -68,11 +68,12 @@ inline Point apply(const Affine& m, Point p) { return {m.a * p.x + m.b * p.y + m
 
 // ---- detection.cc -------------------------------------------------------------------------------------------------------------------
 
-// Centres of the anchors, in parts of box_scale_px, in the order of the network's outputs.
+// Centres of the anchors in tensor pixels, in the order of the network's outputs.
 std::vector<Point> make_anchors(const SsdDecode& decode, int width_px, int height_px);
 
-// SSD outputs to detections in tensor pixels, best first, before suppression. scores: (N) logits; boxes: (N, 4 + 2K).
-std::vector<Detection> decode_detections(std::span<const float> scores, std::span<const float> boxes, std::span<const Point> anchors,
+// SSD outputs to detections in tensor pixels, best first, before suppression. scores: (N) logits; boxes: (N, 4 + 2K), of which one unit is
+// `unit_px` tensor pixels. What is not finite is passed over.
+std::vector<Detection> decode_detections(std::span<const float> scores, std::span<const float> boxes, std::span<const Point> anchors, float unit_px,
                                          const SsdDecode& decode);
 
 // Weighted non-maximum suppression (Zhou et al., 2017; used by BlazeFace): of boxes that overlap the best by more than the threshold, the

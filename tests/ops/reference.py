@@ -82,13 +82,13 @@ def anchors(strides, per_cell, width, height):
         columns, rows = -(-width // stride), -(-height // stride)
         for row in range(rows):
             for column in range(columns):
-                result += [((column + 0.5) / columns, (row + 0.5) / rows)] * count
+                result += [((column + 0.5) * stride, (row + 0.5) * stride)] * count
     return np.array(result)
 
 
-def decode(scores, boxes, points, width, threshold):
+def decode(scores, boxes, points, unit, threshold):
     rows = []
-    for score, box, (ax, ay) in zip(scores, boxes, points * width, strict=True):
+    for score, box, (ax, ay) in zip(scores, boxes * np.float64(unit), points, strict=True):
         probability = 1 / (1 + np.exp(-np.clip(np.float64(score), -100, 100)))
         if not probability >= threshold or not np.isfinite(box).all() or box[2] <= 0 or box[3] <= 0:
             continue

@@ -72,9 +72,9 @@ def test_decode_and_suppress(seed, strides, per_cell, size, key_points):
     scores = rng.normal(-1, 2, len(anchors)).astype(np.float32)
     boxes = rng.normal(0, 20, (len(anchors), 4 + 2 * key_points)).astype(np.float32)
     scores[:: 17], boxes[5:: 31, 0] = np.nan, np.inf  # a network that has lost its mind
-    options = {"strides": strides, "anchors_per_cell": per_cell, "width": size, "height": size, "key_points": key_points}
+    options = {"strides": strides, "anchors_per_cell": per_cell, "width": size, "height": size, "unit_px": 0.75, "key_points": key_points}
     got = _core.decode_detections(scores, boxes, score_threshold=0.6, **options)
-    want = reference.decode(scores, boxes, anchors, size, 0.6)
+    want = reference.decode(scores, boxes, anchors, 0.75, 0.6)
     np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-2)
     for threshold in (0.0, 0.3, 1.0):
         np.testing.assert_allclose(
