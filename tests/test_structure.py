@@ -19,6 +19,7 @@ ORDER = [
     "labels",
     "metrics",
     "policy",
+    "engine",
     "packs",
     "perception",
     "memory",
