@@ -1,0 +1,152 @@
+"""The examples: each compiles, the pure parts of the ROS node are right, and the ten-line ones run as a user would run them."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+
+import affectrt
+from affectrt import FaceObservation
+from affectrt.labels import EXPRESSIONS, FER7
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+PHOTO = Path(affectrt.__file__).parent / "data" / "astronaut.jpg"
+
+
+def load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"example_{path.stem}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def conversions() -> ModuleType:
+    return load(EXAMPLES / "ros2" / "conversions.py")
+
+
+def observation(**changes: object) -> FaceObservation:
+    values: dict[str, object] = {
+        "stamp_ns": 7,
+        "box": np.array([-4, 10, 50, 90], np.float32),
+        "key_points": np.zeros((6, 2), np.float32),
+        "detection_score": 0.9,
+        "track_id": 12,
+        "label": "happy",
+        "labels": FER7,
+        "probs": np.full(7, 1 / 7, np.float32),
+        "raw_probs": np.full(7, 1 / 7, np.float32),
+        "valence": 0.8,
+        "arousal": 0.5,
+        "confidence": 0.7,
+        "reason": "",
+    }
+    return FaceObservation(**{**values, **changes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.rglob("*.py")), ids=lambda p: p.name)
+def test_compiles(path: Path) -> None:
+    compile(path.read_text(encoding="utf-8"), str(path), "exec")
+
+
+def test_ros_node_uses_conversions_that_exist(conversions: ModuleType) -> None:
+    """The node cannot be imported without ROS; what it takes from beside it and from affectrt can be checked."""
+    tree = ast.parse((EXAMPLES / "ros2" / "affect_node.py").read_text(encoding="utf-8"))
+    taken = {alias.name for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module == "conversions" for alias in n.names}
+    assert taken and all(callable(getattr(conversions, name)) for name in taken)
+    used = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.value.id == "affectrt"}
+    assert used and all(hasattr(affectrt, name) for name in used)
+
+
+def image(encoding: str, data: bytes, height: int, width: int, step: int) -> SimpleNamespace:
+    return SimpleNamespace(encoding=encoding, data=data, height=height, width=width, step=step)
+
+
+@pytest.mark.parametrize(("encoding", "channels"), [("rgb8", 3), ("bgra8", 4), ("mono8", 1), ("yuv422_yuy2", 2)])
+@pytest.mark.parametrize("padding", [0, 5])
+def test_frame_of(conversions: ModuleType, encoding: str, channels: int, padding: int) -> None:
+    pixels = np.random.default_rng(3).integers(0, 256, (4, 6, channels), dtype=np.uint8)
+    rows = np.pad(pixels.reshape(4, -1), ((0, 0), (0, padding)))
+    frame, color = conversions.frame_of(image(encoding, rows.tobytes(), 4, 6, rows.shape[1]))
+    assert color == encoding
+    assert np.array_equal(frame, pixels[..., 0] if channels == 1 else pixels)
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [(image("bayer_rggb8", b"\0" * 4, 2, 2, 2), "bayer_rggb8"), (image("rgb8", b"\0" * 11, 2, 2, 6), "11 bytes"), (image("rgb8", b"\0" * 12, 2, 2, 5), "step 5")],
+)
+def test_frame_of_refuses(conversions: ModuleType, message: SimpleNamespace, text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        conversions.frame_of(message)
+
+
+def test_stamp_and_id(conversions: ModuleType) -> None:
+    assert conversions.stamp_ns(SimpleNamespace(sec=3, nanosec=5)) == 3_000_000_005
+    assert conversions.face_id(observation()) == "f00012"
+
+
+@pytest.mark.parametrize("label", FER7)
+def test_expression_is_a_word_of_the_message(conversions: ModuleType, label: str) -> None:
+    fields = conversions.expression_of(observation(label=label))
+    assert fields["expression"] in EXPRESSIONS
+    assert fields["confidence"] == 0.7
+
+
+def test_unknown_expression_is_empty(conversions: ModuleType) -> None:
+    fields = conversions.expression_of(observation(label=affectrt.UNKNOWN))
+    assert (fields["expression"], fields["confidence"]) == ("", 0.0)
+
+
+def test_region_is_clipped(conversions: ModuleType) -> None:
+    region = conversions.region_of(observation(), width=100, height=80)
+    assert region == {"xmin": 0.0, "ymin": 0.125, "xmax": 0.5, "ymax": 1.0, "c": 0.9}
+
+
+def test_newest_frame_wins() -> None:
+    newest = load(EXAMPLES / "python" / "camera.py").NewestFrame()
+    for i in range(5):
+        newest.put(np.full((1, 1, 3), i, np.uint8), i)
+    frame, stamp_ns = newest.get()
+    assert (frame[0, 0, 0], stamp_ns, newest.dropped) == (4, 4, 4)
+
+    taken: list[object] = []
+    waiting = threading.Thread(target=lambda: taken.append(newest.get()))
+    waiting.start()
+    time.sleep(0.05)
+    assert taken == []
+    newest.end()
+    waiting.join(timeout=5)
+    assert taken == [None]
+
+
+def run(name: str, *arguments: str, text: str = "") -> str:
+    command = [sys.executable, str(EXAMPLES / "python" / name), *arguments]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_faces_example() -> None:
+    out = run("faces.py", str(PHOTO)).splitlines()
+    assert len(out) == 1 and out[0].startswith("#1 happy ")
+
+
+def test_text_example() -> None:
+    out = run("text.py", text="I finally passed the exam!\nMy dog died last night.\n").splitlines()
+    assert [line.split()[0] for line in out] != ["neutral", "neutral"]
+    assert "valence=+" in out[0] and "valence=-" in out[1]
+
+
+def test_companion_example() -> None:
+    assert len(run("companion.py", str(PHOTO), "I finally passed the exam!").split()) >= 3
