@@ -1,0 +1,146 @@
+"""`affectrt chat`: talk with the companion; beside every answer what it perceived and what the answer cost."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from affectrt.cli.errors import note
+from affectrt.cli.output import Format, OutputOption, Report, write
+
+if TYPE_CHECKING:
+    from affectrt import Companion
+
+CAMERA_PAUSE_S = 0.1
+"""Looking ten times a second is plenty for a conversation, and leaves the cores to the language model."""
+
+
+def chat(
+    once: Annotated[str | None, typer.Option(help="Answer this and leave.")] = None,
+    pack: Annotated[str | None, typer.Option(help="Dialogue pack, org/repo:Q4_K_M, or a .gguf with --allow-unverified.")] = None,
+    persona: Annotated[str, typer.Option(help="Who answers.")] = "warm",
+    camera: Annotated[int | None, typer.Option(min=0, help="Look through this camera meanwhile.")] = None,
+    threads: Annotated[int, typer.Option(min=0, help="Threads of the language model; 0: every physical core.")] = 0,
+    seed: Annotated[int | None, typer.Option(help="Makes answers repeatable.")] = None,
+    allow_unverified: Annotated[bool, typer.Option("--allow-unverified", help="Accept a bare .gguf.")] = False,
+    output: OutputOption = Format.table,
+) -> None:
+    """Talk with the companion. Ctrl-C stops an answer, a second one leaves, and so does Ctrl-D."""
+    if output is not Format.table and once is None:
+        raise typer.BadParameter(f"-o {output.value} is for --once")
+    began = time.perf_counter()
+    from affectrt import Companion, Dialogue, TextEmotion
+
+    dialogue = Dialogue(pack, threads=threads, seed=seed, allow_unverified=allow_unverified)
+    bot = Companion(persona=persona, text=TextEmotion(), dialogue=dialogue)
+    note(_dim(f"{dialogue.pack.name} on {dialogue.provider}, {dialogue.threads} threads, ready in {time.perf_counter() - began:.1f} s"))
+    with _watching(bot, camera):
+        if once is not None:
+            _once(bot, once, output)
+        else:
+            _talk(bot)
+
+
+def _dim(text: str) -> str:
+    from affectrt.cli.speak import dim
+
+    return dim(text)
+
+
+def _perceived(bot: Companion) -> str:
+    from affectrt.cli.speak import feeling
+
+    state = bot.state
+    parts = [feeling("sounds", state.text)] if state.text is not None else []
+    parts += [feeling("looks", state.face)] if state.face is not None else []
+    return "; ".join(parts)
+
+
+def _once(bot: Companion, text: str, output: Format) -> None:
+    from affectrt.cli.speak import cost, stream
+
+    reply = bot.reply(text)
+    if output is Format.table:
+        stream(reply)
+        note(_dim(f"{_perceived(bot)}; {cost(reply.stats)}"))
+    else:
+        answer = "".join(str(piece) for piece in reply)
+        row = {"text": text, "answer": answer, **_figures(bot, reply)}
+        write(Report(tuple(row), [row], row), output)
+    if reply.stats.cancelled:
+        raise KeyboardInterrupt
+
+
+def _figures(bot: Companion, reply: Any) -> dict[str, Any]:
+    state, stats = bot.state, reply.stats
+    return {
+        "text_label": state.text.label if state.text else None,
+        "text_valence": state.text.valence if state.text else None,
+        "text_arousal": state.text.arousal if state.text else None,
+        "face_label": state.face.label if state.face else None,
+        "ttft_ms": stats.ttft_ms,
+        "decode_tok_s": stats.decode_tok_s,
+        "prompt_tokens": stats.prompt_tokens,
+        "cached_tokens": stats.cached_tokens,
+        "generated_tokens": stats.generated_tokens,
+        "finish": stats.finish,
+    }
+
+
+def _talk(bot: Companion) -> None:
+    from affectrt.cli.speak import cost, stream
+
+    with contextlib.suppress(ImportError):
+        import readline  # noqa: F401  (line editing and history for input)
+    while True:
+        try:
+            line = input("> " if sys.stdin.isatty() else "")
+        except EOFError:
+            return
+        except UnicodeDecodeError as error:
+            note(f"error: UTF-8 was expected, byte {error.object[error.start]:#04x} is none")
+            continue
+        if not line.strip():
+            continue
+        try:
+            reply = bot.reply(line)
+        except ValueError as error:  # a line that is too long, say: the talk goes on
+            note(f"error: {error}")
+            continue
+        stream(reply)
+        note(_dim(f"{_perceived(bot)}; {cost(reply.stats)}"))
+
+
+@contextlib.contextmanager
+def _watching(bot: Companion, camera: int | None) -> Iterator[None]:
+    """Show the companion what the camera sees, from a thread, while the body runs."""
+    if camera is None:
+        yield
+        return
+    from affectrt.cli.camera import Camera
+
+    stop = threading.Event()
+    with Camera(camera) as frames:
+
+        def look() -> None:
+            try:
+                for frame in frames:
+                    bot.see(frame.rgb, stamp_ns=frame.stamp_ns, color="rgb8")
+                    if stop.wait(CAMERA_PAUSE_S):
+                        return
+            except Exception as error:  # the talk goes on without eyes, and says so
+                note(f"error: camera {camera}: {error}")
+
+        watcher = threading.Thread(target=look, name="watching", daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            watcher.join(timeout=2.0)

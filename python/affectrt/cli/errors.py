@@ -1,0 +1,97 @@
+"""What a failure looks like on the command line: one line on stderr and an exit code, never a traceback unless asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import typer
+
+FAILED, USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
+
+_debug = False
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def set_debug(debug: bool) -> None:
+    """Show tracebacks from now on (`affectrt --debug`)."""
+    global _debug
+    _debug = debug
+
+
+def note(text: str) -> None:
+    """Tell the person at the terminal something, on stderr, so that stdout stays clean for machines."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def one_line(text: str) -> str:
+    """The text on one line: lists that an error spreads over lines are joined with "; "."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return "".join(line + (" " if line.endswith(":") else "; ") for line in lines[:-1]) + (lines[-1] if lines else "")
+
+
+def describe(error: BaseException) -> str:
+    """One line that says what went wrong."""
+    if isinstance(error, KeyError) or not str(error):
+        return one_line(f"{type(error).__name__}: {error}")
+    if isinstance(error, OSError) and error.strerror:
+        where = f": {error.filename}" if error.filename is not None else ""
+        return one_line(f"{error.strerror}{where}")
+    return one_line(str(error))
+
+
+def _expected() -> tuple[type[BaseException], ...]:
+    kinds: tuple[type[BaseException], ...] = (ValueError, OSError, ImportError)
+    try:
+        from affectrt.errors import DeviceError, EngineError, PackError
+    except ImportError:  # the extension cannot be loaded, which is then the error that is being told
+        return kinds
+    return (*kinds, PackError, EngineError, DeviceError)
+
+
+def _silence_stdout() -> None:
+    # Whoever read our output has gone; without this the interpreter fails once more when it flushes at exit.
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextlib.contextmanager
+def errors_to_exit() -> Iterator[None]:
+    """Turn any error of the body into its line and `typer.Exit` with its code."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _silence_stdout()
+        raise typer.Exit(BROKEN_PIPE) from None
+    except KeyboardInterrupt:
+        note("interrupted")
+        raise typer.Exit(INTERRUPTED) from None
+    except (typer.Exit, typer.Abort, SystemExit, GeneratorExit):
+        raise
+    except Exception as error:
+        if type(error).__name__ in ("BadParameter", "UsageError"):  # typer says these itself, with exit code 2
+            raise
+        if _debug:
+            raise
+        if isinstance(error, _expected()):
+            note(f"error: {describe(error)}")
+        else:
+            note(f"error: unexpected {type(error).__name__}: {describe(error)} (a bug in affectrt; `affectrt --debug ...` shows where)")
+        raise typer.Exit(FAILED) from None
+
+
+def guarded(command: F) -> F:
+    """Make a command end as `errors_to_exit` says."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        with errors_to_exit():
+            return command(*args, **kwargs)
+
+    return run  # type: ignore[return-value]

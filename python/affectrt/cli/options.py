@@ -1,0 +1,59 @@
+"""Options that several commands share, and the objects they lead to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from affectrt.perception.observation import FaceObservation, TextObservation
+
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda:0.")]
+PrecisionOption = Annotated[str, typer.Option(help="auto, fp32, fp16 or int8.")]
+StrictOption = Annotated[bool, typer.Option("--strict", help="Fail rather than fall back to another device or precision.")]
+ThreadsOption = Annotated[int, typer.Option(min=0, help="Threads of a pool of its own; 0: the shared pool.")]
+
+FACE_COLUMNS = ("frame", "time_s", "file", "track", "label", "confidence", "valence", "arousal", "x0", "y0", "x1", "y1", "score", "reason")
+TEXT_COLUMNS = ("line", "label", "confidence", "valence", "arousal", "active", "reason", "text")
+
+
+def face_row(seen: FaceObservation, frame: int, name: str) -> dict[str, Any]:
+    """The row of one face; probabilities under `probs` and `prob_<label>` (for csv, which has no nesting)."""
+    x0, y0, x1, y1 = (round(float(value), 2) for value in seen.box)
+    row: dict[str, Any] = {
+        "frame": frame,
+        "time_s": seen.stamp_ns / 1e9,
+        "stamp_ns": seen.stamp_ns,
+        "file": name or None,
+        "track": seen.track_id,
+        "label": seen.label,
+        "confidence": seen.confidence,
+        "valence": seen.valence,
+        "arousal": seen.arousal,
+        **{"x0": x0, "y0": y0, "x1": x1, "y1": y1},
+        "score": seen.detection_score,
+        "reason": seen.reason,
+        "probs": {label: float(prob) for label, prob in zip(seen.labels, seen.probs, strict=True)},
+    }
+    if seen.landmarks is not None:
+        row["landmarks"] = seen.landmarks
+    if seen.blendshapes is not None:
+        row["blendshapes"] = seen.blendshapes
+    return row
+
+
+def text_row(seen: TextObservation, line: int) -> dict[str, Any]:
+    """The row of one line of text."""
+    return {
+        "line": line,
+        "label": seen.label,
+        "confidence": seen.confidence,
+        "valence": seen.valence,
+        "arousal": seen.arousal,
+        "active": list(seen.active),
+        "reason": seen.reason,
+        "truncated": seen.truncated,
+        "text": seen.text,
+        "probs": {label: float(prob) for label, prob in zip(seen.labels, seen.probs, strict=True)},
+    }

@@ -1,0 +1,167 @@
+"""The one writer of tables: for people (`table`), for machines (`json`, `jsonl`, `csv`) and for documents (`md`).
+
+stdout carries nothing but the table. Numbers go to machines as they are; for people they are rounded.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Annotated, Any, TextIO
+
+import typer
+
+Row = Mapping[str, Any]
+
+
+class Format(str, Enum):
+    """How results are written to stdout."""
+
+    table = "table"
+    json = "json"
+    jsonl = "jsonl"
+    csv = "csv"
+    md = "md"
+
+
+OutputOption = Annotated[Format, typer.Option("-o", "--output", help="How to write the result.", show_default=True)]
+
+
+@dataclass(frozen=True)
+class Report:
+    """A result: `document` is the whole of it for JSON; `rows` are its main table, for the other formats."""
+
+    columns: Sequence[str]
+    rows: Sequence[Row]
+    document: Mapping[str, Any] | None = None
+    title: str = ""
+    notes: Sequence[str] = field(default_factory=tuple)
+    """Lines that people see under the table; in Markdown too."""
+
+
+def plain(value: Any) -> Any:
+    """The value in types that JSON has: arrays become lists, NumPy numbers Python's, not-a-number null."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, float):
+        return float(f"{value:.9g}") if math.isfinite(value) else None
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item) for item in value]
+    if isinstance(value, (str, int, bool)) or value is None:
+        return value
+    return str(value)
+
+
+def write(report: Report, output: Format, stream: TextIO | None = None) -> None:
+    """Write the report to stdout (or `stream`)."""
+    out = stream or sys.stdout
+    if output is Format.json:
+        document = plain(report.document if report.document is not None else list(report.rows))
+        out.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        return
+    writer = RowWriter(report.columns, output, stream=out, title=report.title)
+    for row in report.rows:
+        writer.row(row)
+    writer.close()
+    if report.notes and output in (Format.table, Format.md):
+        out.write("\n" * (output is Format.md) + "\n".join(report.notes) + "\n")
+
+
+class RowWriter:
+    """Writes rows as they come where the format allows it (`jsonl`, `csv`, `md`), and at `close` where it does not."""
+
+    def __init__(self, columns: Sequence[str], output: Format, *, stream: TextIO | None = None, title: str = "") -> None:
+        self._columns, self._output, self._title = list(columns), output, title
+        self._out = stream or sys.stdout
+        self._kept: list[Row] = []
+        self._begun = False
+
+    def row(self, row: Row) -> None:
+        """Take one row; columns it has not are empty, keys that are no column reach JSON alone."""
+        if self._output is Format.jsonl:
+            self._line(json.dumps(plain(row), ensure_ascii=False))
+        elif self._output is Format.csv:
+            self._head()
+            self._csv([_cell(row.get(name)) for name in self._columns])
+        elif self._output is Format.md:
+            self._head()
+            self._line("| " + " | ".join(_escaped(_short(row.get(name))) for name in self._columns) + " |")
+        else:
+            self._kept.append(row)
+
+    def close(self) -> None:
+        """Write what was kept back."""
+        if self._output is Format.json:
+            self._line(json.dumps(plain(self._kept), indent=2, ensure_ascii=False))
+        elif self._output is Format.table:
+            _print_table(self._title, self._columns, self._kept, self._out)
+        elif self._output in (Format.csv, Format.md):
+            self._head()
+
+    def _head(self) -> None:
+        if self._begun:
+            return
+        self._begun = True
+        if self._output is Format.csv:
+            self._csv(self._columns)
+        else:
+            self._line("| " + " | ".join(self._columns) + " |")
+            self._line("|" + "---|" * len(self._columns))
+
+    def _csv(self, cells: Iterable[str]) -> None:
+        import csv
+
+        csv.writer(self._out, lineterminator="\n").writerow(cells)
+        self._out.flush()
+
+    def _line(self, text: str) -> None:
+        self._out.write(text + "\n")
+        self._out.flush()
+
+
+def _cell(value: Any) -> str:
+    value = plain(value)
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _short(value: Any) -> str:
+    value = plain(value)
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.3f}" if abs(value) < 100 else f"{value:,.1f}"
+    if isinstance(value, list):
+        return ", ".join(_short(item) for item in value)
+    return str(value)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _print_table(title: str, columns: Sequence[str], rows: Sequence[Row], out: TextIO) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in columns:
+        numbers = [row.get(name) for row in rows if row.get(name) is not None]
+        numeric = bool(numbers) and all(isinstance(plain(value), (int, float)) and not isinstance(value, bool) for value in numbers)
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*[Text(_short(row.get(name))) for name in columns])
+    # A pipe has no width of its own: nothing is cut there.
+    console = Console(file=out) if out.isatty() else Console(file=out, width=1000)
+    console.print(table)

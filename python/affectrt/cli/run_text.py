@@ -1,0 +1,54 @@
+"""`affectrt run -`: one row for each line of text on stdin, as it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from affectrt.cli.errors import note
+from affectrt.cli.options import TEXT_COLUMNS, text_row
+from affectrt.cli.output import Format, RowWriter
+from affectrt.cli.timeline import Series, save, timeline
+
+MAX_LINE_BYTES = 1 << 20
+
+
+def run_text(stream: BinaryIO, pack: str | None, folder: Path | None, output: Format, common: dict[str, Any]) -> bool:
+    """Read every line, write its row, and with `folder` the timeline; False if a line could not be read."""
+    from affectrt import TextEmotion
+
+    text = TextEmotion(pack, **common)
+    writer = RowWriter(TEXT_COLUMNS, output)
+    series: Series | None = None
+    complete = True
+    for number, line in _lines(stream):
+        if isinstance(line, Exception):
+            note(f"error: line {number}: {line}")
+            complete = False
+            continue
+        seen = text(line, stamp_ns=number)
+        writer.row(text_row(seen, number))
+        series = series or Series("text", seen.labels)
+        series.add(number, seen)
+    writer.close()
+    if folder is not None and series is not None:
+        path = folder / "text-timeline.png"
+        save(timeline([series], unit="line", title="text", stacked=False), path)
+        note(f"wrote {path}")
+    return complete
+
+
+def _lines(stream: BinaryIO) -> Iterator[tuple[int, str | Exception]]:
+    number = 0
+    while line := stream.readline(MAX_LINE_BYTES + 1):
+        number += 1
+        if len(line) > MAX_LINE_BYTES:
+            while line and not line.endswith(b"\n"):  # the rest of it is not a line of its own
+                line = stream.readline(MAX_LINE_BYTES)
+            yield number, ValueError(f"longer than {MAX_LINE_BYTES} bytes")
+            continue
+        try:
+            yield number, line.decode("utf-8").rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            yield number, ValueError(f"UTF-8 was expected, byte {error.object[error.start]:#04x} at position {error.start} is none")

@@ -1,0 +1,62 @@
+"""Streams an answer to the terminal: pieces to stdout as they come, figures to stderr; Ctrl-C stops the answer, a second one leaves."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+
+def stream(reply: Any) -> str:
+    """Print the pieces of a reply as they come; returns the whole text. The first Ctrl-C cancels it, a second raises KeyboardInterrupt."""
+    pieces: list[str] = []
+    with _cancelled_by_interrupt(reply):
+        for piece in reply:
+            pieces.append(str(piece))
+            sys.stdout.write(pieces[-1])
+            sys.stdout.flush()
+    sys.stdout.write("\n")
+    sys.stdout.flush()
+    return "".join(pieces)
+
+
+@contextlib.contextmanager
+def _cancelled_by_interrupt(reply: Any) -> Iterator[None]:
+    def cancel(_signal: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, before)  # the next one is meant for the program
+        reply.cancel()
+
+    try:
+        before = signal.signal(signal.SIGINT, cancel)
+    except ValueError:  # not the main thread, which alone hears signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def cost(stats: Any) -> str:
+    """What a reply cost, in a line."""
+    parts = []
+    if stats.ttft_ms is not None:
+        parts.append(f"first token {stats.ttft_ms:.0f} ms")
+    if stats.decode_tok_s is not None:
+        parts.append(f"{stats.decode_tok_s:.0f} tok/s")
+    parts.append(f"{stats.generated_tokens} tokens, prompt {stats.prompt_tokens} ({stats.cached_tokens} cached)")
+    return ", ".join(parts) + (" (cancelled)" if stats.cancelled else "")
+
+
+def dim(text: str) -> str:
+    """The text in the terminal's faint style, if stderr is one."""
+    return f"\x1b[2m{text}\x1b[0m" if sys.stderr.isatty() else text
+
+
+def feeling(what: str, seen: Any) -> str:
+    """`sounds joy (87 %, valence +0.71, arousal +0.40)` of an observation."""
+    sure = f"{seen.confidence * 100:.0f} %, " if seen.confidence else f"{seen.reason}, " if seen.reason else ""
+    return f"{what} {seen.label} ({sure}valence {seen.valence:+.2f}, arousal {seen.arousal:+.2f})"

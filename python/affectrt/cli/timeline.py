@@ -1,0 +1,184 @@
+"""Plots what was seen over time: valence and arousal as lines, probabilities as stacked areas, one column of panels a track.
+
+Needs the extra `plot` (matplotlib); no display is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from affectrt.cli.media import MissingExtraError, atomic
+from affectrt.cli.palette import AROUSAL, VALENCE, color_of, fraction
+
+if TYPE_CHECKING:
+    from affectrt.perception.observation import FaceObservation, TextObservation
+
+MAX_TRACKS = 4
+"""The tracks seen longest are plotted; the title says how many there were."""
+MAX_LABELS = 8
+INK, FAINT = "#1f2937", "#9ca3af"
+
+
+@dataclass
+class Series:
+    """What was read of one face, or of one text, over time; lists of equal length."""
+
+    name: str
+    labels: tuple[str, ...]
+    at: list[float] = field(default_factory=list)
+    """Seconds, or line numbers for text."""
+    valence: list[float] = field(default_factory=list)
+    arousal: list[float] = field(default_factory=list)
+    probs: list[Any] = field(default_factory=list)
+
+    def add(self, at: float, seen: FaceObservation | TextObservation) -> None:
+        """Append one observation."""
+        self.at.append(at)
+        self.valence.append(seen.valence)
+        self.arousal.append(seen.arousal)
+        self.probs.append(seen.probs)
+
+    def top(self, count: int = MAX_LABELS) -> list[int]:
+        """Indices of the labels with the highest mean, strongest first."""
+        import numpy as np
+
+        mean = np.mean(np.asarray(self.probs), axis=0)
+        return [int(i) for i in np.argsort(-mean)[:count]]
+
+
+def _figure(width: float, height: float) -> Any:
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingExtraError("matplotlib", "plot", "plotting") from None
+    figure = Figure(figsize=(width, height), dpi=110, layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save(figure: Any, path: Path) -> None:
+    """Write the figure as its suffix says, complete or not at all."""
+    with atomic(path) as partial:
+        figure.savefig(partial)
+
+
+def _tidy(axes: Any) -> None:
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(FAINT)
+    axes.tick_params(colors=INK, labelsize=8)
+    axes.grid(axis="y", color="#e5e7eb", linewidth=0.7)
+    axes.set_axisbelow(True)
+
+
+def timeline(series: Sequence[Series], *, unit: str = "seconds", title: str = "", stacked: bool = True) -> Any:
+    """A figure: for each series its valence and arousal above, its probabilities below.
+
+    `stacked` for probabilities that sum to 1; else each label is a line of its own (multi-label text).
+    """
+    shown = sorted(sorted(series, key=lambda one: -len(one.at))[:MAX_TRACKS], key=lambda one: one.name)
+    columns = max(1, len(shown))
+    figure = _figure(max(7.5, 4.6 * columns), 5.4)
+    rest = f" ({len(shown)} of {len(series)} tracks)" if len(series) > len(shown) else ""
+    figure.suptitle(title + rest, fontsize=12, color=INK, x=0.01, ha="left", fontweight="bold")
+    grid = figure.subplots(2, columns, sharex="col", squeeze=False, height_ratios=[1, 1.25])
+    for column, one in enumerate(shown):
+        _affect(grid[0][column], one, legend=column == columns - 1)
+        _probabilities(grid[1][column], one, unit, stacked)
+    return figure
+
+
+def _affect(axes: Any, one: Series, *, legend: bool) -> None:
+    _tidy(axes)
+    axes.axhline(0, color=FAINT, linewidth=0.8)
+    mark = "o" if len(one.at) < 40 else ""
+    for name, values, color in (("valence", one.valence, VALENCE), ("arousal", one.arousal, AROUSAL)):
+        axes.plot(one.at, values, color=fraction(color), label=name, linewidth=1.8, marker=mark, markersize=3.5)
+    axes.set_ylim(-1.05, 1.05)
+    axes.set_title(one.name, fontsize=10, color=INK, loc="left")
+    axes.set_ylabel("valence, arousal", fontsize=8, color=INK)
+    if legend:
+        axes.legend(fontsize=8, frameon=False, loc="upper right", ncols=2, bbox_to_anchor=(1.0, 1.16))
+
+
+def _probabilities(axes: Any, one: Series, unit: str, stacked: bool) -> None:
+    import numpy as np
+
+    _tidy(axes)
+    probs = np.asarray(one.probs)
+    order = one.top()
+    colors = [fraction(color_of(one.labels[i])) for i in order]
+    names = [one.labels[i] for i in order]
+    if stacked and len(one.at) > 1:
+        axes.stackplot(one.at, *(probs[:, i] for i in order), colors=colors, labels=names, alpha=0.92, linewidth=0)
+        axes.set_xlim(one.at[0], one.at[-1])
+    else:
+        for i, name, color in zip(order, names, colors, strict=True):
+            axes.plot(one.at, probs[:, i], color=color, label=name, linewidth=1.6, marker="o", markersize=3.5)
+    axes.set_ylim(0, 1)
+    axes.set_ylabel("probability", fontsize=8, color=INK)
+    axes.set_xlabel(unit, fontsize=8, color=INK)
+    axes.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=4)
+    if unit == "line":
+        from matplotlib.ticker import MaxNLocator
+
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def snapshot(seen: Sequence[tuple[str, FaceObservation | TextObservation]], *, title: str = "") -> Any:
+    """A figure of single moments: for each a column of bars, and all of them in one plane of valence and arousal."""
+    columns = len(seen) + 1
+    figure = _figure(3.9 * columns, 3.9)
+    figure.suptitle(title, fontsize=12, color=INK, x=0.01, ha="left", fontweight="bold")
+    grid = figure.subplots(1, columns, squeeze=False)[0]
+    for axes, (name, one) in zip(grid, seen, strict=False):
+        _bars(axes, name, one)
+    _affect_plane(grid[-1], seen)
+    return figure
+
+
+def _bars(axes: Any, name: str, one: FaceObservation | TextObservation) -> None:
+    _tidy(axes)
+    axes.grid(visible=False)
+    order = sorted(range(len(one.labels)), key=lambda i: -float(one.probs[i]))[:MAX_LABELS]
+    names, values = [one.labels[i] for i in order], [float(one.probs[i]) for i in order]
+    bars = axes.barh(names, values, color=[fraction(color_of(label)) for label in names], height=0.62)
+    axes.bar_label(bars, fmt="%.2f", fontsize=8, color=INK, padding=3)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.12)
+    axes.set_xticks([0, 0.5, 1])
+    axes.set_title(name, fontsize=10, color=INK, loc="left")
+    axes.set_xlabel("probability", fontsize=8, color=INK)
+
+
+def _affect_plane(axes: Any, seen: Sequence[tuple[str, FaceObservation | TextObservation]]) -> None:
+    from matplotlib.patches import Circle
+
+    _tidy(axes)
+    axes.grid(visible=False)
+    axes.add_patch(Circle((0, 0), 1, facecolor="#f3f4f6", edgecolor=FAINT, linewidth=0.8))
+    axes.axhline(0, color=FAINT, linewidth=0.8)
+    axes.axvline(0, color=FAINT, linewidth=0.8)
+    for name, one in seen:
+        axes.scatter([one.valence], [one.arousal], s=90, color=[fraction(color_of(one.label))], edgecolors=INK, linewidths=0.8, zorder=3)
+        right = one.valence < 0.2
+        axes.annotate(
+            f"{name}: {one.label}",
+            (one.valence, one.arousal),
+            xytext=(9 if right else -9, 9),
+            textcoords="offset points",
+            ha="left" if right else "right",
+            fontsize=8,
+            color=INK,
+        )
+    axes.set(xlim=(-1.08, 1.08), ylim=(-1.08, 1.08), aspect="equal")
+    axes.set_xticks([-1, 0, 1])
+    axes.set_yticks([-1, 0, 1])
+    axes.set_xlabel("valence", fontsize=8, color=INK)
+    axes.set_ylabel("arousal", fontsize=8, color=INK)
+    axes.set_title("valence and arousal", fontsize=10, color=INK, loc="left")

@@ -1,0 +1,214 @@
+"""Scores a pack on labelled data: reads the data, runs the real runtime over it, and compares by label name."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affectrt import metrics
+
+if TYPE_CHECKING:
+    from affectrt.perception.observation import ExpressionObservation, TextObservation
+
+BATCH = 64
+ReadImage = Callable[[Path], NDArray[np.uint8]]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Sentences, each with any number of labels."""
+
+    texts: tuple[str, ...]
+    truth: tuple[tuple[int, ...], ...]
+    """Indices into `labels`."""
+    labels: tuple[str, ...] | None
+    """None: the file has indices only and no labels.txt lies beside it, so they count in the pack's own order."""
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def first(self, count: int) -> Texts:
+        """Only the first so many examples."""
+        return dataclasses.replace(self, texts=self.texts[:count], truth=self.truth[:count])
+
+
+@dataclass(frozen=True)
+class Images:
+    """Face crops, each with one label; `load(i)` reads one as (H, W) or (H, W, 3) uint8."""
+
+    load: Callable[[int], NDArray[np.uint8]]
+    truth: tuple[int, ...]
+    labels: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    def first(self, count: int) -> Images:
+        """Only the first so many examples."""
+        return dataclasses.replace(self, truth=self.truth[:count])
+
+
+def read_data(path: Path, read_image: ReadImage, *, labels: Path | None = None) -> Texts | Images:
+    """Read a data set by its suffix: .tsv, .csv or .npz (docs/cli.md says what is in each). ValueError names the line that does not fit."""
+    readers: dict[str, Callable[[], Texts | Images]] = {
+        ".tsv": lambda: read_tsv(path, labels),
+        ".csv": lambda: read_csv(path, read_image),
+        ".npz": lambda: read_npz(path),
+    }
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise ValueError(f"{path}: a .tsv, .csv or .npz file was expected")
+    return reader()
+
+
+def _text_lines(path: Path) -> Iterator[tuple[int, str]]:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                text = line.decode("utf-8").rstrip("\r\n")
+            except UnicodeDecodeError as error:
+                raise ValueError(f"{path}:{number}: UTF-8 was expected ({error.reason} at byte {error.start})") from None
+            if text:
+                yield number, text
+
+
+def read_tsv(path: Path, labels: Path | None = None) -> Texts:
+    """Read GoEmotions-style lines: text, comma-separated label indices, and an id that is not looked at."""
+    beside = labels or path.with_name("labels.txt")
+    names = tuple(text for _, text in _text_lines(beside)) if labels or beside.is_file() else None
+    texts, truth = [], []
+    for number, line in _text_lines(path):
+        cells = line.split("\t")
+        try:
+            indices = tuple(int(cell) for cell in cells[1].split(","))
+        except (IndexError, ValueError):
+            raise ValueError(f"{path}:{number}: text, tab, comma-separated label indices were expected, got {line[:60]!r}") from None
+        if min(indices) < 0 or (names and max(indices) >= len(names)):
+            most = len(names) - 1 if names else "n - 1"
+            raise ValueError(f"{path}:{number}: label indices from 0 to {most} were expected, got {cells[1]}")
+        texts.append(cells[0])
+        truth.append(indices)
+    if not texts:
+        raise ValueError(f"{path}: no lines in this file")
+    return Texts(tuple(texts), tuple(truth), names)
+
+
+def read_csv(path: Path, read_image: ReadImage) -> Images:
+    """Read `file,label` lines (a head line of just that is optional); files are relative to the csv."""
+    rows: list[tuple[int, str, str]] = []
+    lines = [text for _, text in _text_lines(path)]
+    for number, cells in enumerate(csv.reader(lines), start=1):
+        if number == 1 and [cell.strip().lower() for cell in cells[:2]] == ["file", "label"]:
+            continue
+        if len(cells) < 2 or not cells[0].strip() or not cells[1].strip():
+            raise ValueError(f"{path}:{number}: file,label was expected, got {','.join(cells)[:60]!r}")
+        rows.append((number, cells[0].strip(), cells[1].strip()))
+    if not rows:
+        raise ValueError(f"{path}: no lines in this file")
+    for number, file, _ in rows:  # all of them before any is run
+        if not (path.parent / file).is_file():
+            raise ValueError(f"{path}:{number}: no such file: {path.parent / file}")
+    names = tuple(sorted({label for _, _, label in rows}))
+    files = [path.parent / file for _, file, _ in rows]
+    return Images(lambda i: read_image(files[i]), tuple(names.index(label) for _, _, label in rows), names)
+
+
+def read_npz(path: Path) -> Images:
+    """Read `images` (N, H, W) or (N, H, W, 3) uint8, `labels` (N,) integers, `label_names` (C,) strings; nothing pickled is opened."""
+    import zipfile
+
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            missing = [name for name in ("images", "labels", "label_names") if name not in file]
+            if missing:
+                raise ValueError(f"{path}: arrays images, labels and label_names were expected, {', '.join(missing)} missing")
+            images, truth, names = file["images"], file["labels"], file["label_names"]
+    except (zipfile.BadZipFile, EOFError) as error:
+        raise ValueError(f"{path}: not an npz file ({error})") from None
+    if images.dtype != np.uint8 or not (images.ndim == 3 or (images.ndim == 4 and images.shape[3] == 3)):
+        raise ValueError(f"{path}: images of uint8 (N, H, W) or (N, H, W, 3) were expected, got {images.dtype} {images.shape}")
+    if truth.shape != images.shape[:1] or not np.issubdtype(truth.dtype, np.integer):
+        raise ValueError(f"{path}: labels of integers ({len(images)},) were expected, got {truth.dtype} {truth.shape}")
+    if not len(truth):
+        raise ValueError(f"{path}: no examples")
+    if truth.min() < 0 or truth.max() >= len(names):
+        raise ValueError(f"{path}: labels from 0 to {len(names) - 1} were expected, got {truth.min()} to {truth.max()}")
+    return Images(lambda i: np.ascontiguousarray(images[i]), tuple(int(i) for i in truth), tuple(str(name) for name in names))
+
+
+def match_labels(data: Sequence[str], pack: Sequence[str]) -> list[int]:
+    """For each label of the data its index in the pack. ValueError if the data has labels that the pack has not."""
+    unknown = sorted(set(data) - set(pack))
+    if unknown:
+        spare = sorted(set(pack) - set(data))
+        hint = f"; the pack's labels that the data has not: {', '.join(spare)}" if spare else ""
+        raise ValueError(f"the data has labels that the pack has not: {', '.join(unknown)}{hint}")
+    return [list(pack).index(name) for name in data]
+
+
+def evaluate_texts(text: Any, data: Texts, progress: Progress | None = None) -> metrics.Scores:
+    """Score `text` (an `affectrt.TextEmotion`) with the thresholds of its pack: an example's labels are all those over their own."""
+    labels: tuple[str, ...] = ()
+    position: list[int] = []
+    truth: NDArray[np.bool_] = np.zeros((0, 0), dtype=bool)
+    predicted = truth
+    for start in range(0, len(data), BATCH):
+        seen: list[TextObservation] = text(list(data.texts[start : start + BATCH]))
+        if not labels:
+            labels = seen[0].labels
+            position = _positions(data, labels)
+            truth = np.zeros((len(data), len(labels)), dtype=bool)
+            predicted = np.zeros_like(truth)
+        index = {label: i for i, label in enumerate(labels)}
+        for i, one in enumerate(seen, start=start):
+            truth[i, [position[k] for k in data.truth[i]]] = True
+            predicted[i, [index[label] for label in one.active]] = True
+        if progress:
+            progress(min(start + BATCH, len(data)), len(data))
+    return metrics.multi_label(truth, predicted, labels)
+
+
+def _positions(data: Texts, labels: tuple[str, ...]) -> list[int]:
+    if data.labels is not None:
+        return match_labels(data.labels, labels)
+    highest = max(max(one) for one in data.truth)
+    if highest >= len(labels):
+        raise ValueError(f"label index {highest} in the data, but the pack has {len(labels)} labels; name the data's own with --labels")
+    return list(range(len(labels)))
+
+
+def evaluate_images(expression: Any, data: Images, progress: Progress | None = None) -> metrics.Scores:
+    """Score `expression` (an `affectrt.FaceExpression`) by its most probable label, whether or not it is sure enough to name it."""
+    labels: tuple[str, ...] = ()
+    truth: list[int] = []
+    predicted: list[int] = []
+    for start in range(0, len(data), BATCH):
+        crops = [data.load(i) for i in range(start, min(start + BATCH, len(data)))]
+        seen = _read_crops(expression, crops)
+        if not labels:
+            labels = seen[0].labels
+            position = match_labels(data.labels, labels)
+        truth += [position[k] for k in data.truth[start : start + BATCH]]
+        predicted += [int(np.argmax(one.probs)) for one in seen]
+        if progress:
+            progress(len(truth), len(data))
+    return metrics.single_label(np.asarray(truth), np.asarray(predicted), labels)
+
+
+def _read_crops(expression: Any, crops: list[NDArray[np.uint8]]) -> list[ExpressionObservation]:
+    """Gray and colour crops may stand side by side in one set."""
+    gray = [i for i, crop in enumerate(crops) if crop.ndim == 2]
+    color = [i for i, crop in enumerate(crops) if crop.ndim == 3]
+    seen: dict[int, ExpressionObservation] = {}
+    for indices, encoding in ((gray, "mono8"), (color, "rgb8")):
+        if indices:
+            seen |= dict(zip(indices, expression([crops[i] for i in indices], color=encoding), strict=True))
+    return [seen[i] for i in range(len(crops))]

@@ -1,0 +1,255 @@
+"""Proves a pack on this device: every golden input goes through the real runtime, and what comes out must be what the exporter saw.
+
+One function a task gives the decoded result under the name that the golden vector has for it; one comparator judges it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affectrt.engine import EngineSettings, find_and_set_library
+from affectrt.errors import DeviceError, EngineError, PackError
+
+if TYPE_CHECKING:
+    from affectrt.packs import Pack, Variant
+
+Array = NDArray[Any]
+Providers = list[tuple[str, dict[str, str]]]
+
+PASSED, FAILED, NOT_PULLED, CANNOT_RUN = "passed", "failed", "not pulled", "cannot run here"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one golden vector of one variant showed."""
+
+    pack: str
+    variant: str
+    golden: str
+    output: str
+    """Name of the decoded result ("probs", "detections", ...)."""
+    status: str
+    """"passed", "failed", "not pulled" or "cannot run here"."""
+    max_difference: float | None
+    """Largest difference, in the unit of the tolerance; None where there is nothing to compare."""
+    tolerance: float
+    detail: str = ""
+    provider: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """True if the output was compared and is right."""
+        return self.status == PASSED
+
+
+def verify(pack: Pack, *, variant: str | None = None, providers: Providers | None = None, threads: int = 0) -> list[Outcome]:
+    """Replay the golden vectors of every variant that can run here, or of the one named.
+
+    providers: ordered ONNX Runtime providers; None: the CPU. A variant whose file has not been pulled, or that needs a provider that this
+    machine has not, gives one outcome that says so. Raises PackError for a bare model file, a damaged golden file, or no such variant.
+    """
+    if pack._core is None:
+        raise PackError(f"{pack.source}: a bare model has no golden vectors; `affectrt packs add` makes a pack of it")
+    names = [variant] if variant is not None else [entry["name"] for entry in pack.manifest["variants"]]
+    outcomes: list[Outcome] = []
+    for name in names:
+        outcomes += _variant(pack, name, providers, threads)
+    return outcomes
+
+
+def _variant(pack: Pack, name: str, providers: Providers | None, threads: int) -> list[Outcome]:
+    entry = next((e for e in pack.manifest["variants"] if name in (e["name"], e["precision"])), None)
+    if entry is None:
+        raise PackError(f"{pack.name}: no variant {name!r}; there are {', '.join(pack.variants)}")
+
+    def nothing(status: str, detail: str) -> list[Outcome]:
+        return [Outcome(pack.name, entry["name"], "", "", status, None, entry["golden_tolerance_abs"], detail)]
+
+    if entry["file"] in pack.missing:
+        return nothing(NOT_PULLED, f"affectrt packs pull {pack.source}")
+    lacking = _lacking(entry["requires"]) if entry["format"] == "onnx" else []
+    if lacking:
+        return nothing(CANNOT_RUN, f"needs {', '.join(lacking)}")
+    chosen = pack.variant(entry["name"])
+    if providers is None and entry["requires"]:
+        providers = [(one, {}) for one in entry["requires"]]
+    try:
+        replay = _replay(pack, chosen, providers or [], threads)
+    except (EngineError, DeviceError, ImportError) as error:
+        return nothing(FAILED, str(error))
+    return [outcome for golden in pack.manifest["golden"] for outcome in _judge(pack, chosen, replay, golden)]
+
+
+def _lacking(requires: list[str]) -> list[str]:
+    if not requires:
+        return []
+    from affectrt import _core
+
+    find_and_set_library()
+    return [name for name in requires if name not in _core.ort_info()["providers"]]
+
+
+class _Replay:
+    """Runs golden inputs through one opened variant."""
+
+    provider = "CPUExecutionProvider"
+
+    def __call__(self, golden: dict[str, Any]) -> dict[str, Array]:
+        raise NotImplementedError
+
+
+def _replay(pack: Pack, variant: Variant, providers: Providers, threads: int) -> _Replay:
+    """The one place that knows which runtime object serves which task."""
+    core: dict[str, type[_CoreReplay]] = {
+        "face-detection": _Detections,
+        "face-expression": _Expression,
+        "face-landmarks": _Landmarks,
+        "face-blendshapes": _Blendshapes,
+    }
+    if pack.task in core:
+        return core[pack.task](pack, variant, providers, threads)
+    if pack.task == "text-emotion":
+        return _Text(pack, variant, providers, threads)
+    if pack.task == "dialogue":
+        return _Dialogue(pack, variant)
+    raise PackError(f"{pack.name}: no way to replay task {pack.task!r}")
+
+
+class _CoreReplay(_Replay):
+    runner = ""
+
+    def __init__(self, pack: Pack, variant: Variant, providers: Providers, threads: int) -> None:
+        from affectrt import _core
+
+        make = getattr(_core, self.runner)
+        self._pack = pack
+        settings = EngineSettings(precision=variant.name, providers=providers or None, strict=bool(providers), threads=threads)
+        self._model = make(pack._core, precision=variant.name, **settings.core_options())
+        self.provider = getattr(self._model, "provider", "CPUExecutionProvider")
+
+    def _image(self, golden: dict[str, Any]) -> tuple[Array, str]:
+        given = golden["input"]
+        return _load(self._pack, given["image"]), given["color"]
+
+
+class _Detections(_CoreReplay):
+    runner = "FaceDetector"
+
+    def __call__(self, golden: dict[str, Any]) -> dict[str, Array]:
+        return {"detections": self._model(*self._image(golden))}
+
+
+class _Expression(_CoreReplay):
+    runner = "CropModel"
+
+    def __call__(self, golden: dict[str, Any]) -> dict[str, Array]:
+        image, color = self._image(golden)
+        return {"probs": self._model.classify([image], color)[0][0]}
+
+
+class _Landmarks(_CoreReplay):
+    runner = "FaceLandmarks"
+
+    def __call__(self, golden: dict[str, Any]) -> dict[str, Array]:
+        image, color = self._image(golden)
+        found = self._model.whole(image, color)
+        if found is None:
+            return {}
+        scale = np.float32(image.shape[1])
+        return {"landmarks": found / scale}
+
+
+class _Blendshapes(_CoreReplay):
+    runner = "Blendshapes"
+
+    def __call__(self, golden: dict[str, Any]) -> dict[str, Array]:
+        return {"scores": self._model.from_points(_load(self._pack, golden["input"]["points"]))}
+
+
+class _Text(_Replay):
+    def __init__(self, pack: Pack, variant: Variant, providers: Providers, threads: int) -> None:
+        from affectrt import TextEmotion
+
+        self._text = TextEmotion(pack, precision=variant.name, providers=providers or None, strict=bool(providers), threads=threads)
+        self.provider = self._text.provider
+
+    def __call__(self, golden: dict[str, Any]) -> dict[str, Array]:
+        return {"probs": self._text(golden["input"]["text"]).probs}
+
+
+class _Dialogue(_Replay):
+    provider = "llama.cpp"
+
+    def __init__(self, pack: Pack, variant: Variant) -> None:
+        from affectrt.dialogue.engine import Model
+        from affectrt.dialogue.template import ChatTemplate
+
+        self._model = Model(variant.path)
+        self._template = ChatTemplate(self._model.chat_template, self._model)
+
+    def __call__(self, golden: dict[str, Any]) -> dict[str, Array]:
+        from affectrt.dialogue.template import Message
+
+        prompt = self._template.prompt([Message("user", golden["input"]["text"])])
+        return {"tokens": np.asarray(prompt.tokens, dtype=np.int32)}
+
+
+def _load(pack: Pack, path: str) -> Array:
+    file = Path(pack.file(path))
+    try:
+        array: Array = np.load(file, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise PackError(f"{pack.name}: {path}: not a readable .npy file ({error})") from None
+    return array
+
+
+def _judge(pack: Pack, variant: Variant, replay: _Replay, golden: dict[str, Any]) -> Iterator[Outcome]:
+    name, tolerance = golden["name"], variant.golden_tolerance_abs
+    try:
+        results = replay(golden)
+    except (EngineError, DeviceError, ValueError) as error:
+        yield Outcome(pack.name, variant.name, name, "", FAILED, None, tolerance, str(error), replay.provider)
+        return
+    for output, path in golden["expected"].items():
+        expected = _load(pack, path)
+        if pack.task == "face-landmarks":  # the tolerance is in parts of the width of the picture
+            expected = expected / np.float32(_load(pack, golden["input"]["image"]).shape[1])
+        limit = 0.0 if output == "tokens" else tolerance
+        difference, detail = compare(output, results.get(output), expected)
+        fine = difference is not None and difference <= limit
+        yield Outcome(pack.name, variant.name, name, output, PASSED if fine else FAILED, difference, limit, detail, replay.provider)
+
+
+def compare(output: str, actual: Array | None, expected: Array) -> tuple[float | None, str]:
+    """The largest difference and "", or None and why the two cannot be compared: absent, of another shape, or not a number."""
+    if actual is None:
+        return None, f"no {output}: the network found nothing in this input"
+    if actual.shape != expected.shape:
+        return None, f"shape {expected.shape} was expected, got {actual.shape}"
+    if not np.isfinite(actual).all():
+        return None, "not finite"
+    if output == "detections":
+        return _detections(actual.astype(np.float64), expected.astype(np.float64)), ""
+    difference = np.abs(actual.astype(np.float64) - expected.astype(np.float64))
+    return float(difference.max(initial=0.0)), ""
+
+
+def _detections(actual: Array, expected: Array) -> float:
+    """Difference of the worst row: scores as they are, positions in parts of the box's longer side.
+
+    Rows are paired by the nearest box, because two faces of nearly the same score may change places.
+    """
+    worst, free = 0.0, list(range(len(actual)))
+    for row in expected:
+        nearest = min(free, key=lambda i: float(np.abs(actual[i, 1:5] - row[1:5]).sum()))
+        free.remove(nearest)
+        side = max(row[3] - row[1], row[4] - row[2], 1.0)
+        difference = np.abs(actual[nearest] - row)
+        worst = max(worst, float(difference[0]), float(difference[1:].max()) / side)
+    return worst
