@@ -112,6 +112,8 @@ void bind_face(pybind11::module_& module) {
   using namespace affectrt::bindings;
   constexpr auto unlocked = py::call_guard<py::gil_scoped_release>();
 
+  module.attr("MIN_SHARPNESS") = kMinSharpness;
+
   py::class_<FacePipeline>(module, "FacePipeline", "From a frame to its faces; see affectrt.Face.")
       .def(py::init([](const Pack& detector, const Pack* expression, const Pack* landmarks, const Pack* blendshapes, const std::string& precision,
                        const ProviderList& providers, bool strict, int threads, int max_faces, float smoothing_ms) {

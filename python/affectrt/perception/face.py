@@ -22,7 +22,6 @@ COLORS = ("rgb8", "bgr8", "rgba8", "bgra8", "mono8", "nv12", "yuv422_yuy2")
 """The encodings a frame may come in, by their ROS names."""
 
 _STAGES = ("detect", "expression", "landmarks", "blendshapes", "total")
-_MIN_SHARPNESS = 0.004  # as FaceOptions::min_sharpness in csrc/face/pipeline.h
 
 
 def _need_color(color: str | None, default: str | None) -> str:
@@ -218,7 +217,7 @@ class FaceExpression:
 
     def _observation(self, probs: NDArray[np.float32], sharpness: float, stamp: int) -> ExpressionObservation:
         top = int(probs.argmax())
-        reason = "blurred face" if sharpness < _MIN_SHARPNESS else "uncertain" if probs[top] < self._unknown_below else ""
+        reason = "blurred face" if sharpness < _core.MIN_SHARPNESS else "uncertain" if probs[top] < self._unknown_below else ""
         return ExpressionObservation(
             stamp_ns=stamp,
             label=UNKNOWN if reason else self.labels[top],

@@ -1,0 +1,105 @@
+"""`TextEmotion` on real sentences and on bad input."""
+
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import affectrt as art
+
+
+@pytest.mark.parametrize(
+    ("sentence", "labels", "sign"),
+    [
+        ("Thank you so much, this really helped me!", {"gratitude"}, 1),
+        ("I love you, you are wonderful.", {"love", "admiration"}, 1),
+        ("This makes me so angry, what a disgrace.", {"anger", "annoyance", "disgust"}, -1),
+        ("I am so sorry for your loss, this is heartbreaking.", {"sadness", "remorse", "caring", "grief"}, -1),
+        ("Why would he do that? I don't understand.", {"confusion", "curiosity"}, 0),
+        ("Haha, that is hilarious!", {"amusement", "joy"}, 1),
+    ],
+)
+def test_clear_sentences(text, sentence, labels, sign):
+    seen = text(sentence, 7)
+    assert seen.label in labels and seen.stamp_ns == 7 and seen.text == sentence
+    assert sign == 0 or np.sign(seen.valence) == sign
+    assert -1 <= seen.arousal <= 1 and 0 < seen.confidence <= 1
+    assert seen.active[:1] == (seen.label,) or not seen.active
+    assert len(seen.labels) == 28 and seen.probs.shape == (28,) and seen.probs.dtype == np.float32
+
+
+@pytest.mark.parametrize("sentence", ["", "   ", "\n\t", "\u200b \u3000"[1:]])
+def test_nothing_to_read(text, sentence):
+    seen = text(sentence)
+    assert (seen.label, seen.reason, seen.confidence, seen.valence) == (art.UNKNOWN, "empty text", 0.0, 0.0)
+    assert seen.active == ()
+
+
+def test_a_batch_equals_each_alone(text):
+    sentences = ["I am happy.", "", "That is a very long and rather dull story about nothing at all, told twice over.", "No!", "Why?"] * 9
+    many = text(sentences)
+    assert [m.text for m in many] == sentences
+    for i in range(5):
+        # int8 activations are scaled by batch, so a sentence's neighbours show in the last digits.
+        np.testing.assert_allclose(many[i].probs, text(sentences[i]).probs, atol=0.05)
+    assert text([]) == []
+
+
+def test_a_long_text_says_that_it_was_cut(text):
+    assert not text("short").truncated
+    long = text("word " * 500)
+    assert long.truncated
+    assert text("Thank you so much! " + "x" * 100_000).truncated
+    assert text("Thank you! " * 10_000_000).truncated
+
+
+@pytest.mark.parametrize("bad", [None, 5, b"bytes", ["ok", 5]])
+def test_not_text(text, bad):
+    with pytest.raises(TypeError):
+        text(bad)
+
+
+def test_lone_surrogates(text):
+    with pytest.raises(ValueError, match="lone surrogate at position 2"):
+        text("ab\ud800")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(max_size=200))
+def test_any_text(text, sentence):
+    try:
+        sentence.encode()
+    except UnicodeEncodeError:
+        with pytest.raises(ValueError, match="surrogate"):
+            text(sentence)
+        return
+    seen = text(sentence)
+    assert np.isfinite(seen.probs).all() and ((seen.probs >= 0) & (seen.probs <= 1)).all()
+    assert -1 <= seen.valence <= 1 and -1 <= seen.arousal <= 1
+    assert (seen.label == art.UNKNOWN) == bool(seen.reason)
+
+
+def test_eight_threads_share_one_engine(text):
+    want = text("I finally passed the exam!").probs
+    errors = []
+
+    def work():
+        try:
+            for _ in range(10):
+                np.testing.assert_array_equal(text("I finally passed the exam!").probs, want)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not errors
+
+
+def test_the_wrong_pack():
+    with pytest.raises(ValueError, match="expected a pack for text-emotion, got one for face-expression"):
+        art.TextEmotion("xception-fer7")
