@@ -58,16 +58,15 @@ def card(title: str, sections: Mapping[str, str], variants: Sequence[Mapping[str
     lines = [f"# {title}", ""]
     for heading, text in sections.items():
         lines += [f"## {heading}", "", text.strip(), ""]
-    lines += ["## Measured", "", "| variant | metric | data | value | reference |", "|---|---|---|---|---|"]
-    for variant in variants:
-        for entry in variant["measured"]:
-            lines.append(
-                f"| {variant['name']} | {entry['metric']} | {entry['data']} | {entry['value']} | {entry.get('reference', '')} |"
-            )
-    entries = [entry for variant in variants for entry in variant["measured"]]
-    commands = sorted({entry["command"] for entry in entries if "command" in entry})
-    machines = sorted({entry["machine"] for entry in entries if "machine" in entry})
-    lines += ["", f"On {', '.join(machines)}, by {', '.join(f'`{c}`' for c in commands)}."]
+    entries = [(variant["name"], entry) for variant in variants for entry in variant["measured"]]
+    if entries:
+        lines += ["## Measured", "", "| variant | metric | data | value | reference |", "|---|---|---|---|---|"]
+        for name, entry in entries:
+            lines.append(f"| {name} | {entry['metric']} | {entry['data']} | {entry['value']} | {entry.get('reference', '')} |")
+        commands = sorted({entry["command"] for _, entry in entries})
+        machines = sorted({entry["machine"] for _, entry in entries})
+        lines += ["", f"On {', '.join(machines)}, by {', '.join(f'`{c}`' for c in commands)}.", ""]
+    lines.pop()
     return ("\n".join(lines) + "\n").encode()
 
 
