@@ -13,7 +13,6 @@ from affectrt.dialogue.runtime import Runtime
 from affectrt.dialogue.sampling import Sampling
 from affectrt.dialogue.template import ChatTemplate, Message
 from affectrt.dialogue.text import check_text
-from affectrt.errors import PackError
 from affectrt.packs import DEFAULTS, Pack, open_pack
 from affectrt.packs.bare import read_bare
 
@@ -67,10 +66,10 @@ class Dialogue:
             allow_unverified: Accept a file that is no pack: no hash, no licence check.
 
         Raises:
-            PackError: The pack or file is missing, broken or not for dialogue.
+            PackError: The pack or file is missing or broken.
             EngineError: llama-cpp-python is missing, or refuses the model.
             DeviceError: There is no such device.
-            ValueError: An argument is out of range.
+            ValueError: An argument is out of range, or the pack is not for dialogue.
         """
         if threads < 0 or threads > 512:
             raise ValueError(f"threads must lie in [0, 512], got {threads}")
@@ -78,10 +77,10 @@ class Dialogue:
             _check_seed(seed)
         self._pack = opened = pack if isinstance(pack, Pack) else open_pack(pack or DEFAULTS["dialogue"], allow_unverified=allow_unverified)
         if opened.task != "dialogue":
-            raise PackError(f"{opened.name}: expected a pack for dialogue, got one for {opened.task}")
+            raise ValueError(f"{opened.name}: expected a pack for dialogue, got one for {opened.task}")
         variant = opened.variant(precision)
         if variant.format != "gguf":
-            raise PackError(f"{opened.name}: expected a variant in the format gguf, got {variant.format} ({variant.name})")
+            raise ValueError(f"{opened.name}: expected a variant in the format gguf, got {variant.format} ({variant.name})")
         decode = opened.manifest.get("decode")
         self._sampling = sampling or (Sampling.from_decode(decode) if decode else Sampling())
         self._precision = variant.precision if opened.verified else read_bare(variant.path).precision or "unknown"
