@@ -187,17 +187,13 @@ class _Dialogue(_Replay):
     provider = "llama.cpp"
 
     def __init__(self, pack: Pack, variant: Variant) -> None:
-        from affectrt.dialogue.engine import Model
-        from affectrt.dialogue.template import ChatTemplate
+        from affectrt import Dialogue
 
-        self._model = Model(variant.path)
-        self._template = ChatTemplate(self._model.chat_template, self._model)
+        self._dialogue = Dialogue(pack, precision=variant.name, context_tokens=512)
+        self.provider = self._dialogue.provider
 
     def __call__(self, golden: dict[str, Any]) -> dict[str, Array]:
-        from affectrt.dialogue.template import Message
-
-        prompt = self._template.prompt([Message("user", golden["input"]["text"])])
-        return {"tokens": np.asarray(prompt.tokens, dtype=np.int32)}
+        return {"tokens": np.asarray(self._dialogue.prompt_tokens(golden["input"]["text"]), dtype=np.int32)}
 
 
 def _load(pack: Pack, path: str) -> Array:

@@ -208,11 +208,12 @@ class CompanionSubject:
     per_run = 1
 
     def __init__(self, options: Options) -> None:
-        from affectrt import Companion
+        from affectrt import Companion, Dialogue, TextEmotion
 
         _no_batch(options, "the companion")
         self._frame, self._color = _frame(options)
-        self._bot = Companion(seed=1, threads=options.threads)
+        dialogue = Dialogue(threads=options.threads, device=options.device, seed=1)
+        self._bot = Companion(color=self._color, text=TextEmotion(), dialogue=dialogue)
         self.provider = self._bot.dialogue.provider
         self.packs = {"dialogue": _label(self._bot.dialogue.pack)}
         self._stamp_ns = 0
@@ -224,9 +225,11 @@ class CompanionSubject:
 
         self._stamp_ns += 1_000_000_000
         start = time.perf_counter_ns()
-        self._bot.see(self._frame, stamp_ns=self._stamp_ns, color=self._color)
+        self._bot.see(self._frame, self._stamp_ns)
         seen = time.perf_counter_ns()
-        reply = self._bot.reply(SENTENCES[0])
+        # A conversation of its own each time: its length must not grow from run to run. Who answers stays in the cache, as on a robot.
+        self._bot.conversation = self._bot.dialogue.conversation(self._bot.persona.system)
+        reply = self._bot.reply(SENTENCES[0], self._stamp_ns, max_tokens=REPLY_TOKENS)
         first = 0
         for _ in reply:
             first = first or time.perf_counter_ns()

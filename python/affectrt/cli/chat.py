@@ -15,7 +15,7 @@ from affectrt.cli.errors import note
 from affectrt.cli.output import Format, OutputOption, Report, write
 
 if TYPE_CHECKING:
-    from affectrt import Companion
+    from affectrt.companion import Companion, CompanionReply
 
 CAMERA_PAUSE_S = 0.1
 """Looking ten times a second is plenty for a conversation, and leaves the cores to the language model."""
@@ -35,10 +35,10 @@ def chat(
     if output is not Format.table and once is None:
         raise typer.BadParameter(f"-o {output.value} is for --once")
     began = time.perf_counter()
-    from affectrt import Companion, Dialogue, TextEmotion
+    from affectrt import Companion, Dialogue, Face, TextEmotion
 
     dialogue = Dialogue(pack, threads=threads, seed=seed, allow_unverified=allow_unverified)
-    bot = Companion(persona=persona, text=TextEmotion(), dialogue=dialogue)
+    bot = Companion(persona, face=Face(color="rgb8") if camera is not None else False, text=TextEmotion(), dialogue=dialogue)
     note(_dim(f"{dialogue.pack.name} on {dialogue.provider}, {dialogue.threads} threads, ready in {time.perf_counter() - began:.1f} s"))
     with _watching(bot, camera):
         if once is not None:
@@ -53,37 +53,29 @@ def _dim(text: str) -> str:
     return dim(text)
 
 
-def _perceived(bot: Companion) -> str:
-    from affectrt.cli.speak import feeling
-
-    state = bot.state
-    parts = [feeling("sounds", state.text)] if state.text is not None else []
-    parts += [feeling("looks", state.face)] if state.face is not None else []
-    return "; ".join(parts)
-
-
 def _once(bot: Companion, text: str, output: Format) -> None:
-    from affectrt.cli.speak import cost, stream
+    from affectrt.cli.speak import cost, perceived, stream
 
     reply = bot.reply(text)
     if output is Format.table:
         stream(reply)
-        note(_dim(f"{_perceived(bot)}; {cost(reply.stats)}"))
+        note(_dim(f"{perceived(reply.trace.state)}; {cost(reply.stats)}"))
     else:
         answer = "".join(str(piece) for piece in reply)
-        row = {"text": text, "answer": answer, **_figures(bot, reply)}
+        row = {"text": text, "answer": answer, **_figures(reply)}
         write(Report(tuple(row), [row], row), output)
     if reply.stats.cancelled:
         raise KeyboardInterrupt
 
 
-def _figures(bot: Companion, reply: Any) -> dict[str, Any]:
-    state, stats = bot.state, reply.stats
+def _figures(reply: CompanionReply) -> dict[str, Any]:
+    state, stats = reply.trace.state, reply.stats
     return {
-        "text_label": state.text.label if state.text else None,
-        "text_valence": state.text.valence if state.text else None,
-        "text_arousal": state.text.arousal if state.text else None,
-        "face_label": state.face.label if state.face else None,
+        "sounds": state.read.label if state.read else None,
+        "looks": state.seen.label if state.seen else None,
+        "valence": state.valence,
+        "arousal": state.arousal,
+        "expression": reply.expression.name,
         "ttft_ms": stats.ttft_ms,
         "decode_tok_s": stats.decode_tok_s,
         "prompt_tokens": stats.prompt_tokens,
@@ -94,7 +86,7 @@ def _figures(bot: Companion, reply: Any) -> dict[str, Any]:
 
 
 def _talk(bot: Companion) -> None:
-    from affectrt.cli.speak import cost, stream
+    from affectrt.cli.speak import cost, perceived, stream
 
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401  (line editing and history for input)
@@ -114,7 +106,7 @@ def _talk(bot: Companion) -> None:
             note(f"error: {error}")
             continue
         stream(reply)
-        note(_dim(f"{_perceived(bot)}; {cost(reply.stats)}"))
+        note(_dim(f"{perceived(reply.trace.state)}; {cost(reply.stats)}"))
 
 
 @contextlib.contextmanager

@@ -54,7 +54,7 @@ def annotate(rgb: NDArray[np.uint8], faces: Sequence[FaceObservation]) -> NDArra
 
     image = pillow().fromarray(rgb)
     draw = ImageDraw.Draw(image, "RGBA")
-    style = _Style(max(0.75, min(rgb.shape[0], rgb.shape[1]) / 480))
+    style = _Style(max(0.85, min(rgb.shape[0], rgb.shape[1]) / 480))
     taken: list[Rect] = [_rect(face) for face in faces]
     for face in faces:
         _face(draw, face, style)

@@ -92,7 +92,7 @@ def _pictures(face: Face, path: Path, folder: Path | None, output: Format, limit
     note(f"{found} of {len(paths)} pictures show a face" if len(paths) > 1 else f"{len(last)} faces" if len(last) != 1 else "1 face")
     if folder is not None and found:
         figure = (
-            timeline.snapshot([(f"face #{seen.track_id}", seen) for seen in last[:3]], title=path.name)
+            timeline.snapshot([(f"face #{seen.track_id}", seen) for seen in last], title=path.name)
             if len(paths) == 1
             else timeline.timeline([largest], unit="picture", title=path.name)
         )

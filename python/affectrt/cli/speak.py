@@ -56,7 +56,10 @@ def dim(text: str) -> str:
     return f"\x1b[2m{text}\x1b[0m" if sys.stderr.isatty() else text
 
 
-def feeling(what: str, seen: Any) -> str:
-    """`sounds joy (87 %, valence +0.71, arousal +0.40)` of an observation."""
-    sure = f"{seen.confidence * 100:.0f} %, " if seen.confidence else f"{seen.reason}, " if seen.reason else ""
-    return f"{what} {seen.label} ({sure}valence {seen.valence:+.2f}, arousal {seen.arousal:+.2f})"
+def perceived(state: Any) -> str:
+    """`sounds joy (87 %, valence +0.71, arousal +0.40); looks happy (...)` of a CompanionState."""
+    parts = []
+    for what, one in (("sounds", state.read), ("looks", state.seen)):
+        if one is not None:
+            parts.append(f"{what} {one.label} ({one.confidence * 100:.0f} %, valence {one.valence:+.2f}, arousal {one.arousal:+.2f})")
+    return "; ".join(parts) or "no clear feeling"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 MAX_TRACKS = 4
 """The tracks seen longest are plotted; the title says how many there were."""
 MAX_LABELS = 8
+MAX_ROWS = 12
 INK, FAINT = "#1f2937", "#9ca3af"
 
 
@@ -131,13 +132,18 @@ def _probabilities(axes: Any, one: Series, unit: str, stacked: bool) -> None:
 
 
 def snapshot(seen: Sequence[tuple[str, FaceObservation | TextObservation]], *, title: str = "") -> Any:
-    """A figure of single moments: for each a column of bars, and all of them in one plane of valence and arousal."""
-    columns = len(seen) + 1
+    """A figure of single moments: bars for each of one or two, one stacked bar each for more; all in one plane of valence and arousal."""
+    many = len(seen) > 2
+    columns = 3 if many else len(seen) + 1
     figure = _figure(3.9 * columns, 3.9)
     figure.suptitle(title, fontsize=12, color=INK, x=0.01, ha="left", fontweight="bold")
-    grid = figure.subplots(1, columns, squeeze=False)[0]
-    for axes, (name, one) in zip(grid, seen, strict=False):
-        _bars(axes, name, one)
+    if many:
+        grid = figure.subplots(1, 2, squeeze=False, width_ratios=[2, 1])[0]
+        _stacked_bars(grid[0], seen[:MAX_ROWS])
+    else:
+        grid = figure.subplots(1, columns, squeeze=False)[0]
+        for axes, (name, one) in zip(grid, seen, strict=False):
+            _bars(axes, name, one)
     _affect_plane(grid[-1], seen)
     return figure
 
@@ -156,8 +162,27 @@ def _bars(axes: Any, name: str, one: FaceObservation | TextObservation) -> None:
     axes.set_xlabel("probability", fontsize=8, color=INK)
 
 
+def _stacked_bars(axes: Any, seen: Sequence[tuple[str, FaceObservation | TextObservation]]) -> None:
+    _tidy(axes)
+    axes.grid(visible=False)
+    names, labels = [name for name, _ in seen], seen[0][1].labels
+    left = [0.0] * len(seen)
+    order = sorted(range(len(labels)), key=lambda i: -sum(float(one.probs[i]) for _, one in seen))
+    for i in order:
+        width = [float(one.probs[i]) for _, one in seen]
+        axes.barh(names, width, left=left, color=fraction(color_of(labels[i])), height=0.62, label=labels[i])
+        left = [start + part for start, part in zip(left, width, strict=True)]
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1)
+    axes.set_title(f"{len(seen)} faces", fontsize=10, color=INK, loc="left")
+    axes.set_xlabel("probability", fontsize=8, color=INK)
+    axes.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=7)
+
+
 def _affect_plane(axes: Any, seen: Sequence[tuple[str, FaceObservation | TextObservation]]) -> None:
     from matplotlib.patches import Circle
+
+    placed: list[tuple[float, float]] = []
 
     _tidy(axes)
     axes.grid(visible=False)
@@ -167,10 +192,12 @@ def _affect_plane(axes: Any, seen: Sequence[tuple[str, FaceObservation | TextObs
     for name, one in seen:
         axes.scatter([one.valence], [one.arousal], s=90, color=[fraction(color_of(one.label))], edgecolors=INK, linewidths=0.8, zorder=3)
         right = one.valence < 0.2
+        near = sum(abs(v - one.valence) < 0.35 and abs(a - one.arousal) < 0.12 for v, a in placed)
+        placed.append((one.valence, one.arousal))
         axes.annotate(
             f"{name}: {one.label}",
             (one.valence, one.arousal),
-            xytext=(9 if right else -9, 9),
+            xytext=(9 if right else -9, 9 + 11 * near),
             textcoords="offset points",
             ha="left" if right else "right",
             fontsize=8,
