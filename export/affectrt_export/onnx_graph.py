@@ -48,9 +48,7 @@ class Graph:
             self._constants[name] = numpy_helper.from_array(data, name)
         return self._by_value[key]
 
-    def add(
-        self, op: str, inputs: Sequence[str], *, out: str | None = None, outputs: int = 1, domain: str = "", **attributes: Any
-    ) -> str:
+    def add(self, op: str, inputs: Sequence[str], *, out: str | None = None, outputs: int = 1, domain: str = "", **attributes: Any) -> str:
         """Appends a node and returns the name of its first output; further ones are that name with `.1`, `.2`."""
         name = out or f"{op.lower()}_{len(self._nodes)}"
         names = [name] + [f"{name}.{i}" for i in range(1, outputs)]

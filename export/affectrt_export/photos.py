@@ -27,9 +27,23 @@ PORTRAITS = (
     "45-m7-di-ph.jpg",
 )
 VIDEOS = (("single_face.mp4", 24), ("WolfgangLanger_Pexels.mp4", 60), ("face_noface.mov", 40))
-FACELESS = (
-    "coffee rocket chelsea brick grass gravel hubble_deep_field immunohistochemistry retina colorwheel page text clock coins moon".split()
-)
+FACELESS = [
+    "coffee",
+    "rocket",
+    "chelsea",
+    "brick",
+    "grass",
+    "gravel",
+    "hubble_deep_field",
+    "immunohistochemistry",
+    "retina",
+    "colorwheel",
+    "page",
+    "text",
+    "clock",
+    "coins",
+    "moon",
+]
 
 
 def astronaut() -> U8:

@@ -27,9 +27,7 @@ def letterboxed(region: F32, width_px: int, height_px: int) -> F32:
     w, h = float(region[0, 0]), float(region[1, 1])
     scale = min(width_px / w, height_px / h)
     full_w, full_h = width_px / scale, height_px / scale
-    return np.array(
-        [[full_w, 0, region[0, 2] - (full_w - w) / 2], [0, full_h, region[1, 2] - (full_h - h) / 2]], np.float32
-    )
+    return np.array([[full_w, 0, region[0, 2] - (full_w - w) / 2], [0, full_h, region[1, 2] - (full_h - h) / 2]], np.float32)
 
 
 def box_region(
@@ -51,9 +49,7 @@ def box_region(
     if crop["square"]:
         w = h = max(w, h)
     w, h = w * crop["scale"], h * crop["scale"]
-    return np.array(
-        [[c * w, -s * h, cx - (c * w - s * h) / 2], [s * w, c * h, cy - (s * w + c * h) / 2]], np.float32
-    )
+    return np.array([[c * w, -s * h, cx - (c * w - s * h) / 2], [s * w, c * h, cy - (s * w + c * h) / 2]], np.float32)
 
 
 def similarity(source: F32, target: F32) -> npt.NDArray[np.float64]:

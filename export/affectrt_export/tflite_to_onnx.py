@@ -105,8 +105,10 @@ class _Converter:
         if code:
             if code not in (1, 3):
                 raise ValueError(f"fused activation {code} of {op.name} is not supported")
-            out = self.graph.add("Relu", [out]) if code == 1 else self.graph.add(
-                "Clip", [out, self.graph.constant(np.float32(0)), self.graph.constant(np.float32(6))]
+            out = (
+                self.graph.add("Relu", [out])
+                if code == 1
+                else self.graph.add("Clip", [out, self.graph.constant(np.float32(0)), self.graph.constant(np.float32(6))])
             )
         self.names[op.outputs[0]] = out
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from affectrt.packs.write import npy_bytes, write_pack
+
 from affectrt_export.fetch import default_cache
 
 __all__ = ["Options", "arguments", "card", "measured", "npy_bytes", "save"]

@@ -1,6 +1,6 @@
 """Pack smollm2-135m: the small language model that speaks by default. Its file is not carried but pulled when it is wanted.
 
-    python -m affectrt_export.recipes.dialogue --out DIR
+python -m affectrt_export.recipes.dialogue --out DIR
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
 from affectrt.packs.write import RemoteFile
+
 from affectrt_export.fetch import Member, take
 from affectrt_export.recipes._common import Options, arguments, card, npy_bytes, save
 

@@ -1,6 +1,6 @@
 """Packs blazeface-full-range and blazeface-short-range, from MediaPipe's TFLite networks.
 
-    python -m affectrt_export.recipes.face_detection --out DIR
+python -m affectrt_export.recipes.face_detection --out DIR
 """
 
 from __future__ import annotations

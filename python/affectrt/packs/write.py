@@ -32,7 +32,23 @@ TASKS = frozenset({"face-detection", "face-landmarks", "face-blendshapes", "face
 PRECISIONS = frozenset({"fp32", "fp16", "int8", "int4", "q8_0", "q6_k", "q5_k_m", "q4_k_m", "q4_0", "q4_1"})
 
 _REQUIRED = frozenset(
-    "name version task description license source card intended_use known_limits inputs outputs decode labels variants golden".split()
+    [
+        "name",
+        "version",
+        "task",
+        "description",
+        "license",
+        "source",
+        "card",
+        "intended_use",
+        "known_limits",
+        "inputs",
+        "outputs",
+        "decode",
+        "labels",
+        "variants",
+        "golden",
+    ]
 )
 _OPTIONAL = frozenset({"recipe"})
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
