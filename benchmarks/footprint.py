@@ -1,0 +1,74 @@
+"""What it costs to have affectrt in a process: import, cold start to the first face result, memory of face + text. Fresh processes, medians.
+
+    pip install scikit-image
+    python benchmarks/footprint.py
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from measure import report
+
+IMPORT = """
+import time; start = time.perf_counter()
+import affectrt
+print(time.perf_counter() - start)
+"""
+
+# The frame is loaded before the clock starts: reading pictures is not affectrt's part. Everything else is in it, `import` included.
+COLD = """
+import sys, time, numpy as np
+frame = np.load(sys.argv[1])
+start = time.perf_counter()
+import affectrt as art
+faces = art.Face(color="rgb8")(frame, 0)
+assert len(faces) == 1 and faces[0].label == "happy", faces
+print(time.perf_counter() - start)
+"""
+
+MEMORY = """
+import sys, numpy as np
+import affectrt as art
+frame = np.load(sys.argv[1])
+face, text = art.Face(color="rgb8"), art.TextEmotion()
+for i in range(20):
+    assert face(frame, i * 33_000_000) and text("I finally passed the exam!").label
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+print(int(status["VmRSS"].split()[0]) / 1024, int(status["VmHWM"].split()[0]) / 1024)
+"""
+
+
+def run(code: str, *arguments: str) -> list[float]:
+    output = subprocess.run([sys.executable, "-c", code, *arguments], check=True, capture_output=True, text=True).stdout
+    return [float(word) for word in output.split()]
+
+
+def main() -> int:
+    from skimage import data
+
+    with tempfile.TemporaryDirectory() as folder:
+        frame = str(Path(folder) / "frame.npy")
+        np.save(frame, data.astronaut())
+        run(COLD, frame)  # the first touches the disk
+        imports = [run(IMPORT)[0] for _ in range(11)]
+        cold = [run(COLD, frame)[0] for _ in range(11)]
+        resident, peak = zip(*(run(MEMORY, frame) for _ in range(3)), strict=True)
+    figures = {
+        "import_s": statistics.median(imports),
+        "cold_start_to_first_face_s": statistics.median(cold),
+        "face_and_text_resident_mib": statistics.median(resident),
+        "face_and_text_peak_mib": statistics.median(peak),
+        "import_samples_s": json.dumps([round(v, 3) for v in imports]),
+    }
+    return report("footprint", figures, {"import_s": ("<=", 0.2), "cold_start_to_first_face_s": ("<=", 0.7), "face_and_text_resident_mib": ("<=", 200)})
+
+
+if __name__ == "__main__":
+    sys.exit(main())
