@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -146,6 +148,15 @@ def test_text_example() -> None:
     out = run("text.py", text="I finally passed the exam!\nMy dog died last night.\n").splitlines()
     assert [line.split()[0] for line in out] != ["neutral", "neutral"]
     assert "valence=+" in out[0] and "valence=-" in out[1]
+
+
+def test_python_of_the_readme(tmp_path: Path) -> None:
+    readme = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    shutil.copy(PHOTO, tmp_path / "photo.jpg")
+    done = subprocess.run([sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("1 happy ") and len(done.stdout.splitlines()) >= 3
 
 
 def test_companion_example() -> None:
