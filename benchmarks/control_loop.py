@@ -33,10 +33,9 @@ def lateness_ms(seconds: float) -> list[float]:
 
 def workers(case: str):
     """What runs beside the loop: functions that each do one inference."""
+    import affectrt as art
     import numpy as np
     from skimage import data
-
-    import affectrt as art
 
     frame = np.ascontiguousarray(data.astronaut()[:480])
     face, text = art.Face(color="rgb8"), art.TextEmotion()
@@ -93,7 +92,11 @@ def main() -> int:
     figures = {}
     for case, results in cases.items():
         p50, p99, rate = zip(*results, strict=True)
-        figures |= {f"{case}_p50_ms": statistics.median(p50), f"{case}_p99_ms": statistics.median(p99), f"{case}_inferences_per_s": statistics.median(rate)}
+        figures |= {
+            f"{case}_p50_ms": statistics.median(p50),
+            f"{case}_p99_ms": statistics.median(p99),
+            f"{case}_inferences_per_s": statistics.median(rate),
+        }
     figures["p99_over_ort_defaults"] = statistics.median(a[1] / b[1] for a, b in zip(cases["affectrt"], cases["ort_defaults"], strict=True))
     return report("control_loop", figures, {"p99_over_ort_defaults": ("<=", 0.5)})
 

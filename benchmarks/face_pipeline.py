@@ -1,8 +1,8 @@
-"""A 640x480 frame with one face, detector + alignment + expression, on one thread: against the raw sessions of its networks, and against fer.
+"""A 640x480 frame with one face, detector + alignment + expression, one thread: against raw sessions of its networks, and against fer.
 
-    pip install onnxruntime scikit-image "opencv-python-headless<5"
-    pip install tensorflow-cpu "moviepy<2" matplotlib pandas requests tqdm ffmpeg-python && pip install --no-deps fer==25.10.3   # for the second
-    python benchmarks/face_pipeline.py [--no-fer]
+pip install onnxruntime scikit-image "opencv-python-headless<5"
+pip install tensorflow-cpu "moviepy<2" matplotlib pandas requests tqdm ffmpeg-python && pip install --no-deps fer==25.10.3   # for fer
+python benchmarks/face_pipeline.py [--no-fer]
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from measure import median_difference, median_ratio, report, take_turns, unset_b
 
 unset_blas_overrides()
 
+import affectrt as art  # noqa: E402
 import numpy as np  # noqa: E402
 import onnxruntime as ort  # noqa: E402
 from skimage import data  # noqa: E402
 from skimage.transform import resize  # noqa: E402
-
-import affectrt as art  # noqa: E402
 
 
 def raw_session(pack: art.Pack):

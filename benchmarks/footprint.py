@@ -1,7 +1,7 @@
-"""What it costs to have affectrt in a process: import, cold start to the first face result, memory of face + text. Fresh processes, medians.
+"""What affectrt costs a process: import, cold start to the first face result, memory of face + text. Fresh processes, medians.
 
-    pip install scikit-image
-    python benchmarks/footprint.py
+pip install scikit-image
+python benchmarks/footprint.py
 """
 
 from __future__ import annotations
@@ -67,7 +67,11 @@ def main() -> int:
         "face_and_text_peak_mib": statistics.median(peak),
         "import_samples_s": json.dumps([round(v, 3) for v in imports]),
     }
-    return report("footprint", figures, {"import_s": ("<=", 0.2), "cold_start_to_first_face_s": ("<=", 0.7), "face_and_text_resident_mib": ("<=", 200)})
+    return report(
+        "footprint",
+        figures,
+        {"import_s": ("<=", 0.2), "cold_start_to_first_face_s": ("<=", 0.7), "face_and_text_resident_mib": ("<=", 200)},
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """image_to_tensor against the same work in OpenCV: resize + cvtColor + float normalise + transpose, on one thread.
 
-    pip install "opencv-python-headless<5" scikit-image
-    python benchmarks/image_to_tensor.py
+pip install "opencv-python-headless<5" scikit-image
+python benchmarks/image_to_tensor.py
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ unset_blas_overrides()
 
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
-from skimage import data  # noqa: E402
-
 from affectrt import _core  # noqa: E402
+from skimage import data  # noqa: E402
 
 cv2.setNumThreads(1)
 
@@ -41,7 +40,8 @@ def main() -> int:
             return np.ascontiguousarray(((small.astype(np.float32) - mean) * scale).transpose(2, 0, 1))
 
         difference = float(np.abs(ours() - theirs()).max() * 127.5)
-        # OpenCV rounds to whole pixel values in between; more than that would be another picture. Crop borders differ by design: ours sees beyond.
+        # OpenCV rounds to whole pixel values in between; more than that would be another picture. At the border of a crop the two differ by
+        # design: ours sees beyond it.
         inner = np.abs(ours() - theirs())[:, 2:-2, 2:-2].max() * 127.5
         if inner > 1.5:
             raise SystemExit(f"{name}: the two differ by {inner:.2f} of 255 inside the crop, {difference:.2f} in all")

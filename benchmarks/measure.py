@@ -1,7 +1,7 @@
 """What the benchmarks share: alternating runs, percentiles, and one JSON record with the machine in it.
 
-These machines are noisy, so figures are compared only within one run: the candidates take turns, round by round, and a ratio is the median of
-the rounds' ratios.
+These machines are noisy, so figures are compared only within one run: the candidates take turns, round by round, and a ratio is the
+median of the rounds' ratios.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ def time_ms(function: Callable[[], Any], repeats: int) -> list[float]:
     return samples
 
 
-def take_turns(candidates: Mapping[str, Callable[[], Any]], *, rounds: int = 15, repeats: int = 20, warmup: int = 5) -> dict[str, list[float]]:
+def take_turns(
+    candidates: Mapping[str, Callable[[], Any]], *, rounds: int = 15, repeats: int = 20, warmup: int = 5
+) -> dict[str, list[float]]:
     """Median time in ms of each candidate in each round; the order turns with the round."""
     for function in candidates.values():
         time_ms(function, warmup)

@@ -1,9 +1,9 @@
-"""Text emotion, one sentence at a time, on one thread: against raw ONNX Runtime + tokenizers, and against a transformers pipeline of the same
-fp32 weights.
+"""Text emotion, one sentence at a time, on one thread: against raw ONNX Runtime + tokenizers, and against a transformers pipeline of the
+same fp32 weights.
 
     pip install torch transformers onnxruntime tokenizers
     python -m affectrt_export.recipes.text_emotion --variants fp32,int8 --out PACK    # the fp32 network is not carried in the default pack
-    python benchmarks/text_emotion.py PACK ENCODER     # ENCODER: the sentence encoder's folder (model.safetensors, config.json, tokenizer.json)
+    python benchmarks/text_emotion.py PACK ENCODER     # ENCODER: folder of the encoder (model.safetensors, config.json, tokenizer.json)
 """
 
 from __future__ import annotations
@@ -18,13 +18,12 @@ from measure import median_ratio, report, take_turns, unset_blas_overrides
 
 unset_blas_overrides()
 
+import affectrt as art  # noqa: E402
 import numpy as np  # noqa: E402
 import onnxruntime as ort  # noqa: E402
 import torch  # noqa: E402
 from tokenizers import Tokenizer  # noqa: E402
 from transformers import AutoModel, AutoTokenizer, pipeline  # noqa: E402
-
-import affectrt as art  # noqa: E402
 
 SENTENCES = [
     "I finally passed the exam!",
@@ -45,7 +44,10 @@ def raw(pack: art.Pack, precision: str):
 
     def run(text: str):
         encoding = tokenizer.encode(text)
-        feeds = {contract["tensor"]: np.array([encoding.ids], np.int64), contract["mask_tensor"]: np.array([encoding.attention_mask], np.int64)}
+        feeds = {
+            contract["tensor"]: np.array([encoding.ids], np.int64),
+            contract["mask_tensor"]: np.array([encoding.attention_mask], np.int64),
+        }
         logits = session.run(None, feeds)[0]
         return 1 / (1 + np.exp(-logits))
 

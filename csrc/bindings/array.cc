@@ -14,8 +14,13 @@ struct Encoding {
 };
 
 constexpr Encoding kEncodings[] = {
-    {"rgb8", PixelFormat::kRgb8, 3},   {"bgr8", PixelFormat::kBgr8, 3}, {"rgba8", PixelFormat::kRgba8, 4},           {"bgra8", PixelFormat::kBgra8, 4},
-    {"mono8", PixelFormat::kMono8, 0}, {"nv12", PixelFormat::kNv12, 0}, {"yuv422_yuy2", PixelFormat::kYuv422Yuy2, 2},
+    {"rgb8", PixelFormat::kRgb8, 3},
+    {"bgr8", PixelFormat::kBgr8, 3},
+    {"rgba8", PixelFormat::kRgba8, 4},
+    {"bgra8", PixelFormat::kBgra8, 4},
+    {"mono8", PixelFormat::kMono8, 0},
+    {"nv12", PixelFormat::kNv12, 0},
+    {"yuv422_yuy2", PixelFormat::kYuv422Yuy2, 2},
 };
 
 const Encoding& encoding_of(const std::string& color) {
@@ -48,8 +53,10 @@ py::array as_array(const py::object& object, const std::string& name) {
     return py::module_::import("numpy").attr("from_dlpack")(object).cast<py::array>();
   }
   if (py::hasattr(object, "__cuda_array_interface__"))
-    throw py::type_error(name + ": expected memory of the CPU, got a CUDA array (this build has no kernels for it; copy it to the CPU first)");
-  throw py::type_error(name + ": expected a NumPy array or an object with __dlpack__, got " + py::str(py::type::of(object).attr("__name__")).cast<std::string>());
+    throw py::type_error(name +
+                         ": expected memory of the CPU, got a CUDA array (this build has no kernels for it; copy it to the CPU first)");
+  throw py::type_error(name + ": expected a NumPy array or an object with __dlpack__, got " +
+                       py::str(py::type::of(object).attr("__name__")).cast<std::string>());
 }
 
 HeldImage as_image(const py::object& object, const std::string& color, const std::string& name) {
@@ -71,20 +78,23 @@ HeldImage as_image(const py::object& object, const std::string& color, const std
   const py::ssize_t channels = planar ? 1 : encoding.channels;
   const bool packed = array.strides(1) == channels && (array.ndim() == 2 || channels == 1 || array.strides(2) == 1);
   if ((array.shape(1) > 1 && !packed) || (array.ndim() == 3 && channels > 1 && array.strides(2) != 1) || array.strides(0) < 0)
-    throw std::invalid_argument(name + ": expected pixels that lie one after another in each row, got strides (" + std::to_string(array.strides(0)) + ", " +
-                                std::to_string(array.strides(1)) + (array.ndim() == 3 ? ", " + std::to_string(array.strides(2)) : "") +
+    throw std::invalid_argument(name + ": expected pixels that lie one after another in each row, got strides (" +
+                                std::to_string(array.strides(0)) + ", " + std::to_string(array.strides(1)) +
+                                (array.ndim() == 3 ? ", " + std::to_string(array.strides(2)) : "") +
                                 "); pass numpy.ascontiguousarray(...), or the unreversed frame with its own color=");
 
   HeldImage held;
   held.view.data = static_cast<const std::uint8_t*>(array.data());
   held.view.format = encoding.format;
   if (array.shape(0) > 2 * kMaxImageSide || array.shape(1) > 2 * kMaxImageSide)
-    throw std::invalid_argument(name + ": expected at most " + std::to_string(kMaxImageSide) + " px a side, got shape " + shape_text(array));
+    throw std::invalid_argument(name + ": expected at most " + std::to_string(kMaxImageSide) + " px a side, got shape " +
+                                shape_text(array));
   held.view.height = static_cast<int>(array.shape(0));
   held.view.width = static_cast<int>(array.shape(1));
   held.view.row_bytes = static_cast<std::size_t>(array.shape(0) > 1 ? array.strides(0) : array.shape(1) * channels);
   if (encoding.format == PixelFormat::kNv12) {
-    if (array.shape(0) % 3) throw std::invalid_argument(name + ": expected shape (height * 3/2, width) for color='nv12', got " + shape_text(array));
+    if (array.shape(0) % 3)
+      throw std::invalid_argument(name + ": expected shape (height * 3/2, width) for color='nv12', got " + shape_text(array));
     held.view.height = static_cast<int>(array.shape(0) / 3 * 2);
     held.view.uv = held.view.data + held.view.row_bytes * static_cast<std::size_t>(held.view.height);
     held.view.uv_row_bytes = held.view.row_bytes;
@@ -96,8 +106,10 @@ HeldImage as_image(const py::object& object, const std::string& color, const std
 
 py::array_t<float> as_floats(const py::object& object, const std::string& name) {
   py::array array = as_array(object, name);
-  if (!array.dtype().is(py::dtype::of<float>())) throw py::type_error(name + ": expected dtype float32, got " + py::str(array.dtype()).cast<std::string>());
-  if (!(array.flags() & py::array::c_style)) throw std::invalid_argument(name + ": expected a C-contiguous array; pass numpy.ascontiguousarray(...)");
+  if (!array.dtype().is(py::dtype::of<float>()))
+    throw py::type_error(name + ": expected dtype float32, got " + py::str(array.dtype()).cast<std::string>());
+  if (!(array.flags() & py::array::c_style))
+    throw std::invalid_argument(name + ": expected a C-contiguous array; pass numpy.ascontiguousarray(...)");
   return py::reinterpret_borrow<py::array_t<float>>(array);
 }
 

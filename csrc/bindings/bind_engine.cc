@@ -38,7 +38,8 @@ class PyEngine {
         throw std::invalid_argument("'" + spec.name + "': expected a C-contiguous array; pass numpy.ascontiguousarray(...)");
       arrays.push_back(std::move(array));
     }
-    if (feeds.size() != specs.size()) throw std::invalid_argument("expected " + std::to_string(specs.size()) + " inputs, got " + keys(feeds));
+    if (feeds.size() != specs.size())
+      throw std::invalid_argument("expected " + std::to_string(specs.size()) + " inputs, got " + keys(feeds));
 
     auto binding = bindings_.take();
     for (std::size_t i = 0; i < specs.size(); ++i) {
@@ -126,12 +127,14 @@ void bind_engine(pybind11::module_& module) {
            py::arg("model"), py::kw_only(), py::arg("providers") = ProviderList{}, py::arg("strict") = false, py::arg("threads") = 0,
            py::arg("spinning") = false)
       .def_property_readonly(
-          "inputs", [](const PyEngine& self) { return specs_of(self.engine().inputs()); }, "List of (name, dtype, shape); -1 is a free dimension.")
+          "inputs", [](const PyEngine& self) { return specs_of(self.engine().inputs()); },
+          "List of (name, dtype, shape); -1 is a free dimension.")
       .def_property_readonly("outputs", [](const PyEngine& self) { return specs_of(self.engine().outputs()); })
       .def_property_readonly(
           "provider", [](const PyEngine& self) { return self.engine().provider(); }, "The provider that the network really runs on.")
       .def_property_readonly(
-          "fallbacks", [](const PyEngine& self) { return self.engine().fallbacks(); }, "Providers that could not be had, each with the reason.")
+          "fallbacks", [](const PyEngine& self) { return self.engine().fallbacks(); },
+          "Providers that could not be had, each with the reason.")
       .def("run", &PyEngine::run, py::arg("feeds"),
            "Run once. `feeds`: input name to C-contiguous array of the input's dtype, not copied. Returns output name to array.");
 }

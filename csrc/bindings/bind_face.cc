@@ -57,9 +57,10 @@ std::vector<std::string> names_of(const std::vector<Label>& labels) {
 py::list to_python(const std::vector<Face>& faces) {
   py::list result;
   for (const auto& f : faces)
-    result.append(py::make_tuple(box_of(f.detection), points_of(f.detection.key_points), f.detection.score, f.track_id, f.label, to_numpy(f.probs),
-                                 to_numpy(f.raw_probs), f.valence, f.arousal, f.confidence, text_of(f.doubt),
-                                 f.landmarks ? py::object(landmarks_of(*f.landmarks)) : py::none(), f.blendshapes ? py::object(py::cast(*f.blendshapes)) : py::none()));
+    result.append(py::make_tuple(box_of(f.detection), points_of(f.detection.key_points), f.detection.score, f.track_id, f.label,
+                                 to_numpy(f.probs), to_numpy(f.raw_probs), f.valence, f.arousal, f.confidence, text_of(f.doubt),
+                                 f.landmarks ? py::object(landmarks_of(*f.landmarks)) : py::none(),
+                                 f.blendshapes ? py::object(py::cast(*f.blendshapes)) : py::none()));
   return result;
 }
 
@@ -76,7 +77,8 @@ py::tuple run_face(FacePipeline& pipeline, const py::object& image, const std::s
     result.faces = pipeline(held.view, stamp_ns, &result.timings);
   }
   const auto& t = result.timings;
-  return py::make_tuple(to_python(result.faces), py::make_tuple(t.detect_ms, t.expression_ms, t.landmarks_ms, t.blendshapes_ms, t.total_ms));
+  return py::make_tuple(to_python(result.faces),
+                        py::make_tuple(t.detect_ms, t.expression_ms, t.landmarks_ms, t.blendshapes_ms, t.total_ms));
 }
 
 // Whole pictures to (N, C) probabilities and (N,) sharpness.
@@ -100,7 +102,8 @@ py::tuple classify(const CropModel& model, const py::list& images, const std::st
       throw std::invalid_argument(model.manifest().name + ": expected " + std::to_string(classes) + " values a picture");
     for (std::size_t i = 0; i < views.size(); ++i) to_probabilities(model.manifest(), {probs.data() + i * classes, classes});
   }
-  return py::make_tuple(to_numpy(probs, {static_cast<py::ssize_t>(views.size()), static_cast<py::ssize_t>(classes)}), to_numpy(outputs.sharpness));
+  return py::make_tuple(to_numpy(probs, {static_cast<py::ssize_t>(views.size()), static_cast<py::ssize_t>(classes)}),
+                        to_numpy(outputs.sharpness));
 }
 
 }  // namespace
@@ -115,8 +118,9 @@ void bind_face(pybind11::module_& module) {
   module.attr("MIN_SHARPNESS") = kMinSharpness;
 
   py::class_<FacePipeline>(module, "FacePipeline", "From a frame to its faces; see affectrt.Face.")
-      .def(py::init([](const Pack& detector, const Pack* expression, const Pack* landmarks, const Pack* blendshapes, const std::string& precision,
-                       const ProviderList& providers, bool strict, int threads, int max_faces, float smoothing_ms) {
+      .def(py::init([](const Pack& detector, const Pack* expression, const Pack* landmarks, const Pack* blendshapes,
+                       const std::string& precision, const ProviderList& providers, bool strict, int threads, int max_faces,
+                       float smoothing_ms) {
              py::gil_scoped_release release;
              FaceOptions options;
              options.engine = engine_options(providers, strict, threads, false);
@@ -125,9 +129,9 @@ void bind_face(pybind11::module_& module) {
              options.smoothing_ms = smoothing_ms;
              return std::make_unique<FacePipeline>(detector, expression, landmarks, blendshapes, options);
            }),
-           py::arg("detector"), py::kw_only(), py::arg("expression") = nullptr, py::arg("landmarks") = nullptr, py::arg("blendshapes") = nullptr,
-           py::arg("precision") = "auto", py::arg("providers") = ProviderList{}, py::arg("strict") = false, py::arg("threads") = 0,
-           py::arg("max_faces") = 16, py::arg("smoothing_ms") = 250.0f)
+           py::arg("detector"), py::kw_only(), py::arg("expression") = nullptr, py::arg("landmarks") = nullptr,
+           py::arg("blendshapes") = nullptr, py::arg("precision") = "auto", py::arg("providers") = ProviderList{},
+           py::arg("strict") = false, py::arg("threads") = 0, py::arg("max_faces") = 16, py::arg("smoothing_ms") = 250.0f)
       .def("__call__", &run_face, py::arg("frame"), py::arg("color"), py::arg("stamp_ns"),
            "Returns (faces, timings): a tuple a face, and ms of detection, expression, landmarks, blendshapes and in all.")
       .def("reset", &FacePipeline::reset, unlocked)
@@ -175,7 +179,8 @@ void bind_face(pybind11::module_& module) {
            }),
            py::arg("pack"), py::kw_only(), py::arg("precision") = "auto", py::arg("providers") = ProviderList{}, py::arg("strict") = false,
            py::arg("threads") = 0)
-      .def("classify", &classify, py::arg("images"), py::arg("color"), "Probabilities (N, C) float32 and sharpness (N,) float32 of N pictures.")
+      .def("classify", &classify, py::arg("images"), py::arg("color"),
+           "Probabilities (N, C) float32 and sharpness (N,) float32 of N pictures.")
       .def_property_readonly("provider", [](const CropModel& self) { return self.engine().provider(); });
 
   py::class_<FaceLandmarks>(module, "FaceLandmarks", "Dense landmarks of a face.")

@@ -35,7 +35,8 @@ Fit fit_of(const std::string& name) {
 std::array<float, 3> per_channel(const std::vector<float>& values, const TensorTarget& target, const char* name) {
   const auto channels = static_cast<std::size_t>(target.channels());
   if (values.size() != channels)
-    throw std::invalid_argument(std::string(name) + ": expected " + std::to_string(channels) + " values, got " + std::to_string(values.size()));
+    throw std::invalid_argument(std::string(name) + ": expected " + std::to_string(channels) + " values, got " +
+                                std::to_string(values.size()));
   std::array<float, 3> result{};
   std::copy(values.begin(), values.end(), result.begin());
   return result;
@@ -46,7 +47,8 @@ py::array_t<float> py_image_to_tensor(const py::object& image, const std::string
                                       const std::vector<float>& scale, const std::vector<float>& pad_value) {
   TensorTarget target;
   if (width < 1 || height < 1 || width > kMaxImageSide || height > kMaxImageSide)
-    throw std::invalid_argument("expected a tensor of 1 to " + std::to_string(kMaxImageSide) + " px a side, got " + std::to_string(width) + "x" + std::to_string(height));
+    throw std::invalid_argument("expected a tensor of 1 to " + std::to_string(kMaxImageSide) + " px a side, got " + std::to_string(width) +
+                                "x" + std::to_string(height));
   target.width_px = width;
   target.height_px = height;
   target.layout = layout_of(layout);
@@ -56,7 +58,8 @@ py::array_t<float> py_image_to_tensor(const py::object& image, const std::string
   target.pad_value = per_channel(pad_value, target, "pad_value");
   const HeldImage held = as_image(image, color);
   const py::ssize_t c = target.channels();
-  py::array_t<float> out(target.layout == Layout::kNchw ? std::vector<py::ssize_t>{c, height, width} : std::vector<py::ssize_t>{height, width, c});
+  py::array_t<float> out(target.layout == Layout::kNchw ? std::vector<py::ssize_t>{c, height, width}
+                                                        : std::vector<py::ssize_t>{height, width, c});
   float* data = out.mutable_data();
   py::gil_scoped_release release;
   image_to_tensor(held.view, to_affine(to_source), target, data);
@@ -92,7 +95,8 @@ std::vector<Detection> from_rows(const py::array_t<float>& rows) {
 }
 
 std::vector<Point> to_points(const py::array_t<float>& array, const char* name) {
-  if (array.ndim() != 2 || array.shape(1) != 2) throw std::invalid_argument(std::string(name) + ": expected shape (N, 2), got " + shape_text(array));
+  if (array.ndim() != 2 || array.shape(1) != 2)
+    throw std::invalid_argument(std::string(name) + ": expected shape (N, 2), got " + shape_text(array));
   std::vector<Point> points(static_cast<std::size_t>(array.shape(0)));
   for (std::size_t i = 0; i < points.size(); ++i) points[i] = {array.data()[2 * i], array.data()[2 * i + 1]};
   return points;
@@ -106,9 +110,11 @@ void bind_ops(pybind11::module_& module) {
   using namespace affectrt::bindings;
   using affectrt::Detection;
 
-  module.def("image_to_tensor", &py_image_to_tensor, py::arg("image"), py::arg("color"), py::kw_only(), py::arg("to_source"), py::arg("width"),
-             py::arg("height"), py::arg("layout") = "nchw", py::arg("tensor_color") = "rgb", py::arg("mean"), py::arg("scale"), py::arg("pad_value"),
-             "Crop or warp, resample, convert, normalise and lay out in one pass. `to_source` (a, b, c, d, e, f) maps a tensor pixel (x, y) to the\n"
+  module.def("image_to_tensor", &py_image_to_tensor, py::arg("image"), py::arg("color"), py::kw_only(), py::arg("to_source"),
+             py::arg("width"), py::arg("height"), py::arg("layout") = "nchw", py::arg("tensor_color") = "rgb", py::arg("mean"),
+             py::arg("scale"), py::arg("pad_value"),
+             "Crop or warp, resample, convert, normalise and lay out in one pass. `to_source` (a, b, c, d, e, f) maps a tensor pixel (x, "
+             "y) to the\n"
              "picture's (a x + b y + c, d x + e y + f). Returns float32 (C, H, W) or (H, W, C) of (pixel - mean) * scale.");
   module.def(
       "fit_whole",
@@ -120,7 +126,8 @@ void bind_ops(pybind11::module_& module) {
   module.def(
       "align_points",
       [](const py::object& source, const py::object& target) {
-        return from_affine(affectrt::align_points(to_points(as_floats(source, "source"), "source"), to_points(as_floats(target, "target"), "target")));
+        return from_affine(
+            affectrt::align_points(to_points(as_floats(source, "source"), "source"), to_points(as_floats(target, "target"), "target")));
       },
       py::arg("source"), py::arg("target"), "Least-squares similarity from target points (N, 2) float32 to source points (Umeyama, 1991).");
   module.def(
@@ -128,7 +135,8 @@ void bind_ops(pybind11::module_& module) {
       [](const py::object& detection, float scale, float shift_x, float shift_y, bool square, bool rotate, int width, int height) {
         const auto rows = from_rows(as_floats(detection, "detection"));
         if (rows.size() != 1) throw std::invalid_argument("detection: expected one row, got " + std::to_string(rows.size()));
-        if (rotate && rows[0].key_points.size() < 2) throw std::invalid_argument("detection: rotating needs the two eyes as its first key points");
+        if (rotate && rows[0].key_points.size() < 2)
+          throw std::invalid_argument("detection: rotating needs the two eyes as its first key points");
         return from_affine(affectrt::align_box(rows[0], {scale, shift_x, shift_y, square, rotate}, width, height, 0, 1));
       },
       py::arg("detection"), py::kw_only(), py::arg("scale"), py::arg("shift_x") = 0.0f, py::arg("shift_y") = 0.0f, py::arg("square") = true,
@@ -136,8 +144,8 @@ void bind_ops(pybind11::module_& module) {
       "The map of a detection's box, (1, 5 + 2 K) float32, onto a tensor; its first two key points are the right and the left eye.");
   module.def(
       "decode_detections",
-      [](const py::object& scores, const py::object& boxes, const std::vector<int>& strides, const std::vector<int>& anchors_per_cell, int width, int height,
-         float unit_px, float score_threshold, std::size_t key_points) {
+      [](const py::object& scores, const py::object& boxes, const std::vector<int>& strides, const std::vector<int>& anchors_per_cell,
+         int width, int height, float unit_px, float score_threshold, std::size_t key_points) {
         affectrt::SsdDecode decode;
         if (strides.size() != anchors_per_cell.size()) throw std::invalid_argument("expected as many strides as anchors_per_cell");
         for (const int stride : strides)
@@ -148,11 +156,13 @@ void bind_ops(pybind11::module_& module) {
         decode.key_points.resize(key_points);
         const auto s = as_floats(scores, "scores"), b = as_floats(boxes, "boxes");
         const auto anchors = affectrt::make_anchors(decode, width, height);
-        return to_rows(affectrt::decode_detections({s.data(), static_cast<std::size_t>(s.size())}, {b.data(), static_cast<std::size_t>(b.size())}, anchors, unit_px, decode),
+        return to_rows(affectrt::decode_detections({s.data(), static_cast<std::size_t>(s.size())},
+                                                   {b.data(), static_cast<std::size_t>(b.size())}, anchors, unit_px, decode),
                        key_points);
       },
-      py::arg("scores"), py::arg("boxes"), py::kw_only(), py::arg("strides"), py::arg("anchors_per_cell"), py::arg("width"), py::arg("height"),
-      py::arg("unit_px") = 1.0f, py::arg("score_threshold"), py::arg("key_points"), "SSD outputs to rows of score, x0, y0, x1, y1, key points in tensor pixels, best first.");
+      py::arg("scores"), py::arg("boxes"), py::kw_only(), py::arg("strides"), py::arg("anchors_per_cell"), py::arg("width"),
+      py::arg("height"), py::arg("unit_px") = 1.0f, py::arg("score_threshold"), py::arg("key_points"),
+      "SSD outputs to rows of score, x0, y0, x1, y1, key points in tensor pixels, best first.");
   module.def(
       "weighted_nms",
       [](const py::object& detections, float iou_threshold) {
@@ -168,5 +178,6 @@ void bind_ops(pybind11::module_& module) {
         affectrt::smooth(result, {to.data(), static_cast<std::size_t>(to.size())}, dt_ms, tau_ms);
         return to_numpy(result);
       },
-      py::arg("state"), py::arg("sample"), py::kw_only(), py::arg("dt_ms"), py::arg("tau_ms"), "state + (1 - exp(-dt / tau)) (sample - state), float32.");
+      py::arg("state"), py::arg("sample"), py::kw_only(), py::arg("dt_ms"), py::arg("tau_ms"),
+      "state + (1 - exp(-dt / tau)) (sample - state), float32.");
 }

@@ -80,8 +80,8 @@ std::vector<IoSpec> read_specs(const Runtime& rt, const ort::Session* session, b
 }
 
 template <class Options>
-void apply(const Runtime& rt, const Provider& provider, ort::Status* (*update)(Options*, const char* const*, const char* const*, std::size_t),
-           Options* options) {
+void apply(const Runtime& rt, const Provider& provider,
+           ort::Status* (*update)(Options*, const char* const*, const char* const*, std::size_t), Options* options) {
   std::vector<const char*> keys, values;
   for (const auto& [key, value] : provider.options) {
     keys.push_back(key.c_str());
@@ -115,7 +115,8 @@ void append(const Runtime& rt, ort::SessionOptions* session, const Provider& pro
       keys.push_back(key.c_str());
       values.push_back(value.c_str());
     }
-    rt.check(api.SessionOptionsAppendExecutionProvider(session, name.c_str(), keys.data(), values.data(), keys.size()), provider.name.c_str());
+    rt.check(api.SessionOptionsAppendExecutionProvider(session, name.c_str(), keys.data(), values.data(), keys.size()),
+             provider.name.c_str());
   }
 }
 
@@ -208,8 +209,9 @@ ort::OwnedValue Binding::wrap(const IoSpec& spec, void* data, std::size_t bytes,
     throw std::invalid_argument("'" + spec.name + "': expected " + std::to_string(needed) + " bytes, got " + std::to_string(bytes));
   const Runtime& rt = Runtime::get();
   ort::Value* value = nullptr;
-  rt.check(rt.api().CreateTensorWithDataAsOrtValue(rt.cpu_memory(), data, needed, shape.data(), shape.size(), row_of(spec.type).ort, &value),
-           spec.name.c_str());
+  rt.check(
+      rt.api().CreateTensorWithDataAsOrtValue(rt.cpu_memory(), data, needed, shape.data(), shape.size(), row_of(spec.type).ort, &value),
+      spec.name.c_str());
   return ort::OwnedValue(value);
 }
 

@@ -49,7 +49,8 @@ float sharpness_of(const float* tensor, const TensorTarget& target) {
 
 }  // namespace
 
-CropModel::CropModel(const Pack& pack, const std::string& precision, const EngineOptions& options, const std::vector<std::string>& key_points)
+CropModel::CropModel(const Pack& pack, const std::string& precision, const EngineOptions& options,
+                     const std::vector<std::string>& key_points)
     : manifest_(pack.manifest()),
       input_(only_input<ImageInput>(manifest_, "image")),
       target_(TensorTarget::from(input_)),
@@ -65,7 +66,8 @@ CropModel::CropModel(const Pack& pack, const std::string& precision, const Engin
   engine_ = std::make_unique<Engine>(pack.file(pack.variant(precision).file), options);
   input_index_ = engine_->input(input_.tensor);
   for (const auto& spec : engine_->outputs()) {
-    if (spec.type != DataType::kFloat32) throw PackError(manifest_.name + ": output '" + spec.name + "' is " + name_of(spec.type) + ", expected float32");
+    if (spec.type != DataType::kFloat32)
+      throw PackError(manifest_.name + ": output '" + spec.name + "' is " + name_of(spec.type) + ", expected float32");
     std::size_t size = 1;
     for (std::size_t i = 1; i < spec.shape.size(); ++i) {
       if (spec.shape[i] < 1) throw PackError(manifest_.name + ": output '" + spec.name + "' has a free dimension besides the batch");
@@ -142,7 +144,8 @@ void CropModel::run(const ImageView& image, std::span<const Affine> regions, Out
 
 void CropModel::run(std::span<const ImageView> images, std::span<const Affine> regions, Outputs& outputs) const {
   if (images.size() != regions.size())
-    throw std::invalid_argument("expected as many pictures as regions, got " + std::to_string(images.size()) + " and " + std::to_string(regions.size()));
+    throw std::invalid_argument("expected as many pictures as regions, got " + std::to_string(images.size()) + " and " +
+                                std::to_string(regions.size()));
   run_chunks([&images](std::size_t i) -> const ImageView& { return images[i]; }, regions, outputs);
 }
 

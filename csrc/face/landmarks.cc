@@ -8,7 +8,8 @@
 
 namespace affectrt {
 
-FaceLandmarks::FaceLandmarks(const Pack& pack, const std::string& precision, const EngineOptions& options, const std::vector<std::string>& key_points)
+FaceLandmarks::FaceLandmarks(const Pack& pack, const std::string& precision, const EngineOptions& options,
+                             const std::vector<std::string>& key_points)
     : model_(pack, precision, options, key_points) {
   const Manifest& manifest = pack.manifest();
   expect_task(manifest, Task::kFaceLandmarks, "face-landmarks");
@@ -67,7 +68,8 @@ Blendshapes::Workspace::Workspace(const Blendshapes& model)
 std::vector<float> Blendshapes::from_points(std::span<const float> points) const {
   auto workspace = workspaces_.take();
   if (points.size() != workspace->points.size())
-    throw std::invalid_argument("blendshapes: expected " + std::to_string(workspace->points.size()) + " values, got " + std::to_string(points.size()));
+    throw std::invalid_argument("blendshapes: expected " + std::to_string(workspace->points.size()) + " values, got " +
+                                std::to_string(points.size()));
   std::copy(points.begin(), points.end(), workspace->points.begin());
   workspace->binding.run();
   return workspace->scores;
@@ -78,7 +80,8 @@ std::vector<float> Blendshapes::from_landmarks(std::span<const Landmark> landmar
   points.reserve(decode_.landmark_indices.size() * 2);
   for (const int index : decode_.landmark_indices) {
     if (static_cast<std::size_t>(index) >= landmarks.size())
-      throw std::invalid_argument("blendshapes: expected at least " + std::to_string(index + 1) + " landmarks, got " + std::to_string(landmarks.size()));
+      throw std::invalid_argument("blendshapes: expected at least " + std::to_string(index + 1) + " landmarks, got " +
+                                  std::to_string(landmarks.size()));
     points.push_back(landmarks[static_cast<std::size_t>(index)].x);
     points.push_back(landmarks[static_cast<std::size_t>(index)].y);
   }

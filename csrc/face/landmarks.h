@@ -16,7 +16,8 @@ struct Landmark {
 
 class FaceLandmarks {
  public:
-  FaceLandmarks(const Pack& pack, const std::string& precision, const EngineOptions& options, const std::vector<std::string>& key_points = {});
+  FaceLandmarks(const Pack& pack, const std::string& precision, const EngineOptions& options,
+                const std::vector<std::string>& key_points = {});
 
   // One entry a region; nullopt where the network sees no face.
   std::vector<std::optional<std::vector<Landmark>>> find(const ImageView& image, std::span<const Affine> regions) const;

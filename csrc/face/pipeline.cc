@@ -38,7 +38,8 @@ std::size_t probabilities_of(const Manifest& manifest, const CropModel& model) {
 
 }  // namespace
 
-FacePipeline::FacePipeline(const Pack& detector, const Pack* expression, const Pack* landmarks, const Pack* blendshapes, const FaceOptions& options)
+FacePipeline::FacePipeline(const Pack& detector, const Pack* expression, const Pack* landmarks, const Pack* blendshapes,
+                           const FaceOptions& options)
     : options_(options), detector_(detector, options.precision, options.engine), tracker_(options.tracker) {
   if (options.max_faces < 1) throw std::invalid_argument("max_faces: expected at least 1, got " + std::to_string(options.max_faces));
   if (blendshapes && !landmarks) throw std::invalid_argument("blendshapes need a pack of landmarks");

@@ -15,16 +15,16 @@
 
 namespace affectrt {
 
-// A crop less sharp (see CropModel::Outputs) is too blurred to read. Set on FER2013 PublicTest with xception-fer7: of pictures blurred below
-// it, 0.40 were read right, against 0.57 of those above 0.04.
+// A crop less sharp (see CropModel::Outputs) is too blurred to read. Set on FER2013 PublicTest with xception-fer7: of pictures blurred
+// below it, 0.40 were read right, against 0.57 of those above 0.04.
 inline constexpr float kMinSharpness = 0.01f;
 
 struct FaceOptions {
   EngineOptions engine;
   std::string precision = "auto";
-  int max_faces = 16;          // the best-scored are kept
-  float smoothing_ms = 250;    // of expression probabilities over a track; 0: none
-  float min_face_px = 24;      // a face less high is too small to read an expression from
+  int max_faces = 16;        // the best-scored are kept
+  float smoothing_ms = 250;  // of expression probabilities over a track; 0: none
+  float min_face_px = 24;    // a face less high is too small to read an expression from
   float min_sharpness = kMinSharpness;
   TrackerOptions tracker;
 };
@@ -50,7 +50,8 @@ struct FaceTimings {
 class FacePipeline {
  public:
   // Null packs leave their stage out; blendshapes need landmarks. Throws PackError, EngineError, DeviceError, std::invalid_argument.
-  FacePipeline(const Pack& detector, const Pack* expression, const Pack* landmarks, const Pack* blendshapes, const FaceOptions& options = {});
+  FacePipeline(const Pack& detector, const Pack* expression, const Pack* landmarks, const Pack* blendshapes,
+               const FaceOptions& options = {});
 
   // `stamp_ns` is the capture time by any monotonic clock. Faces come best first.
   std::vector<Face> operator()(const ImageView& image, std::int64_t stamp_ns, FaceTimings* timings = nullptr);

@@ -65,7 +65,8 @@ std::vector<Track*> Tracker::update(std::span<const Detection> detections, std::
       const float distance = std::hypot(to.x - from.x, to.y - from.y) / std::max(larger, 1e-6f);
       // A near miss counts less than any overlap, and only between boxes of like size.
       const bool near = distance <= options_.max_distance && smaller > 0.5f * larger;
-      if (overlap >= options_.min_overlap || near) pairs.push_back({overlap >= options_.min_overlap ? 1.0f + overlap : 1.0f - distance, t, d});
+      if (overlap >= options_.min_overlap || near)
+        pairs.push_back({overlap >= options_.min_overlap ? 1.0f + overlap : 1.0f - distance, t, d});
     }
   }
   std::stable_sort(pairs.begin(), pairs.end(), [](const Pair& a, const Pair& b) { return a.worth > b.worth; });

@@ -10,9 +10,9 @@
 namespace affectrt {
 
 struct TrackerOptions {
-  float min_overlap = 0.2f;    // intersection over union with where the face was expected
-  float max_distance = 0.6f;   // or distance of centres, in parts of the larger box side
-  float max_missed_ms = 500;   // a face unseen for longer, and for three frames, is gone
+  float min_overlap = 0.2f;   // intersection over union with where the face was expected
+  float max_distance = 0.6f;  // or distance of centres, in parts of the larger box side
+  float max_missed_ms = 500;  // a face unseen for longer, and for three frames, is gone
 };
 
 struct Track {

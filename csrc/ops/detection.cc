@@ -14,17 +14,19 @@ std::vector<Point> make_anchors(const SsdDecode& decode, int width_px, int heigh
     for (int row = 0; row < rows; ++row)
       for (int column = 0; column < columns; ++column)
         for (int k = 0; k < decode.anchors_per_cell[layer]; ++k)
-          anchors.push_back({(static_cast<float>(column) + 0.5f) * static_cast<float>(stride), (static_cast<float>(row) + 0.5f) * static_cast<float>(stride)});
+          anchors.push_back({(static_cast<float>(column) + 0.5f) * static_cast<float>(stride),
+                             (static_cast<float>(row) + 0.5f) * static_cast<float>(stride)});
   }
   return anchors;
 }
 
-std::vector<Detection> decode_detections(std::span<const float> scores, std::span<const float> boxes, std::span<const Point> anchors, float unit_px,
-                                         const SsdDecode& decode) {
+std::vector<Detection> decode_detections(std::span<const float> scores, std::span<const float> boxes, std::span<const Point> anchors,
+                                         float unit_px, const SsdDecode& decode) {
   const std::size_t values = 4 + 2 * decode.key_points.size();
   if (scores.size() != anchors.size() || boxes.size() != anchors.size() * values)
-    throw std::invalid_argument("decode_detections: expected " + std::to_string(anchors.size()) + " scores and boxes of " + std::to_string(values) +
-                                " values, got " + std::to_string(scores.size()) + " scores and " + std::to_string(boxes.size()) + " values");
+    throw std::invalid_argument("decode_detections: expected " + std::to_string(anchors.size()) + " scores and boxes of " +
+                                std::to_string(values) + " values, got " + std::to_string(scores.size()) + " scores and " +
+                                std::to_string(boxes.size()) + " values");
   // Compared as a logit, the threshold costs no exponential for the thousands of anchors that hold nothing.
   const float p = std::clamp(decode.score_threshold, 1e-6f, 1.0f - 1e-6f);
   const float least = std::log(p / (1.0f - p));

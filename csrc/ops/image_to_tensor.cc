@@ -42,7 +42,8 @@ void check_image(const ImageView& image) {
     case PixelFormat::kMono8:
       break;
     case PixelFormat::kNv12:
-      if (image.width % 2 || image.height % 2) fail("expected even sides for nv12, got " + std::to_string(image.width) + "x" + std::to_string(image.height));
+      if (image.width % 2 || image.height % 2)
+        fail("expected even sides for nv12, got " + std::to_string(image.width) + "x" + std::to_string(image.height));
       if (!image.uv) fail("expected a plane of u and v for nv12, got a null pointer");
       if (image.uv_row_bytes < static_cast<std::size_t>(image.width))
         fail("expected rows of at least " + std::to_string(image.width) + " bytes for u and v, got " + std::to_string(image.uv_row_bytes));
@@ -53,7 +54,8 @@ void check_image(const ImageView& image) {
       break;
   }
   const std::size_t least = static_cast<std::size_t>(image.width) * pixel_bytes;
-  if (image.row_bytes < least) fail("expected rows of at least " + std::to_string(least) + " bytes, got " + std::to_string(image.row_bytes));
+  if (image.row_bytes < least)
+    fail("expected rows of at least " + std::to_string(least) + " bytes, got " + std::to_string(image.row_bytes));
 }
 
 void image_to_tensor(const ImageView& image, const Affine& to_source, const TensorTarget& target, float* out) {

@@ -171,8 +171,8 @@ AFFECTRT_AVX2 inline __m256 horizontal(__m256i bytes, __m256i take, __m256i weig
 }
 
 // Interpolates four pixels (eight bytes each in `upper` and `lower`): (c0, c1) pairs in ab, (c2, 0) in c.
-AFFECTRT_AVX2 inline void blend4(__m256i upper, __m256i lower, __m256i take_ab, __m256i take_c, __m256i weights_ab, __m256i weights_c, __m256 fy,
-                                 __m256& ab, __m256& c) {
+AFFECTRT_AVX2 inline void blend4(__m256i upper, __m256i lower, __m256i take_ab, __m256i take_c, __m256i weights_ab, __m256i weights_c,
+                                 __m256 fy, __m256& ab, __m256& c) {
   const __m256 top_ab = horizontal(upper, take_ab, weights_ab), top_c = horizontal(upper, take_c, weights_c);
   ab = _mm256_fmadd_ps(fy, _mm256_sub_ps(horizontal(lower, take_ab, weights_ab), top_ab), top_ab);
   c = _mm256_fmadd_ps(fy, _mm256_sub_ps(horizontal(lower, take_c, weights_c), top_c), top_c);
@@ -190,7 +190,9 @@ AFFECTRT_AVX2 inline __m256i gather8bytes(const std::uint8_t* base, __m128i offs
 AFFECTRT_AVX2 inline __m128i four(__m256i all, int half) { return half ? _mm256_extracti128_si256(all, 1) : _mm256_castsi256_si128(all); }
 
 // Lanes 0 to 3, or 4 to 7, each twice: once for either half of a pixel's eight bytes.
-AFFECTRT_AVX2 inline __m256i twice(int half) { return half ? _mm256_setr_epi32(4, 4, 5, 5, 6, 6, 7, 7) : _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3); }
+AFFECTRT_AVX2 inline __m256i twice(int half) {
+  return half ? _mm256_setr_epi32(4, 4, 5, 5, 6, 6, 7, 7) : _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3);
+}
 
 constexpr float kWeightOne = 16384.0f;
 
@@ -245,7 +247,7 @@ AFFECTRT_AVX2 inline Components interpolate(const WarpSource& s, const Taps& tap
     __m256 uv[2], unused;
     for (int half = 0; half < 2; ++half) {
       const __m256i spread = twice(half);
-        const __m256i w = _mm256_permutevar8x32_epi32(uv_weights, spread);
+      const __m256i w = _mm256_permutevar8x32_epi32(uv_weights, spread);
       blend4(gather8bytes(s.uv, four(uv_upper, half)), gather8bytes(s.uv, four(uv_lower, half)), take_uv, take_none, w, w,
              _mm256_permutevar8x32_ps(taps.fy, spread), uv[half], unused);
     }
@@ -299,7 +301,8 @@ AFFECTRT_AVX2 void warp_rows_avx2(const WarpSource& s, const Affine& m, const Wa
       // Chunks at the border are rare; the portable kernel takes them.
       if (taps.inside != 0xFF || may_pass_end<F>(s, taps)) {
         for (int i = 0; i < 8; ++i)
-          one_pixel<F>(s, t, m.a * static_cast<float>(x + i) + bx, m.d * static_cast<float>(x + i) + by, pixel + static_cast<std::size_t>(i) * t.pixel_step);
+          one_pixel<F>(s, t, m.a * static_cast<float>(x + i) + bx, m.d * static_cast<float>(x + i) + by,
+                       pixel + static_cast<std::size_t>(i) * t.pixel_step);
         continue;
       }
       Components v = interpolate<F>(s, taps);
@@ -323,7 +326,8 @@ AFFECTRT_AVX2 void warp_rows_avx2(const WarpSource& s, const Affine& m, const Wa
       }
     }
     for (; x < t.width; ++x)
-      one_pixel<F>(s, t, m.a * static_cast<float>(x) + bx, m.d * static_cast<float>(x) + by, row + static_cast<std::size_t>(x) * t.pixel_step);
+      one_pixel<F>(s, t, m.a * static_cast<float>(x) + bx, m.d * static_cast<float>(x) + by,
+                   row + static_cast<std::size_t>(x) * t.pixel_step);
   }
 }
 

@@ -27,7 +27,9 @@ struct TensorTarget {
   std::array<float, 3> pad_value{};  // pixel value where the source has none
 
   int channels() const { return color == ColorOrder::kGray ? 1 : 3; }
-  std::size_t size() const { return static_cast<std::size_t>(width_px) * static_cast<std::size_t>(height_px) * static_cast<std::size_t>(channels()); }
+  std::size_t size() const {
+    return static_cast<std::size_t>(width_px) * static_cast<std::size_t>(height_px) * static_cast<std::size_t>(channels());
+  }
 
   static TensorTarget from(const ImageInput& input);
 };
@@ -73,8 +75,8 @@ std::vector<Point> make_anchors(const SsdDecode& decode, int width_px, int heigh
 
 // SSD outputs to detections in tensor pixels, best first, before suppression. scores: (N) logits; boxes: (N, 4 + 2K), of which one unit is
 // `unit_px` tensor pixels. What is not finite is passed over.
-std::vector<Detection> decode_detections(std::span<const float> scores, std::span<const float> boxes, std::span<const Point> anchors, float unit_px,
-                                         const SsdDecode& decode);
+std::vector<Detection> decode_detections(std::span<const float> scores, std::span<const float> boxes, std::span<const Point> anchors,
+                                         float unit_px, const SsdDecode& decode);
 
 // Weighted non-maximum suppression (Zhou et al., 2017; used by BlazeFace): of boxes that overlap the best by more than the threshold, the
 // score-weighted mean is kept, with the best score. `detections` come best first and so do the results.

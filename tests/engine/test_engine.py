@@ -4,10 +4,9 @@ import subprocess
 import sys
 import threading
 
+import affectrt as art
 import numpy as np
 import pytest
-
-import affectrt as art
 from affectrt import _core
 from affectrt.engine import EngineSettings, find_ort_library
 
@@ -170,14 +169,26 @@ except art.EngineError as error:
 
 def test_without_onnxruntime_the_error_names_the_command():
     hidden = "import sys; sys.modules['onnxruntime'] = None\n"
-    result = python("import importlib.util as u; real = u.find_spec\nu.find_spec = lambda n, *a: None if n == 'onnxruntime' else real(n, *a)\n" + hidden + OPEN)
+    result = python(
+        "import importlib.util as u; real = u.find_spec\nu.find_spec = lambda n, *a: None if n == 'onnxruntime' else real(n, *a)\n"
+        + hidden
+        + OPEN
+    )
     assert result.returncode == 0, result.stderr
-    assert "refused ONNX Runtime not found" in result.stdout and 'pip install "affectrt[cpu]"' in result.stdout and "AFFECTRT_ORT_LIBRARY" in result.stdout
+    assert (
+        "refused ONNX Runtime not found" in result.stdout
+        and 'pip install "affectrt[cpu]"' in result.stdout
+        and "AFFECTRT_ORT_LIBRARY" in result.stdout
+    )
 
 
 @pytest.mark.parametrize(
     ("library", "text"),
-    [("/nowhere/libonnxruntime.so", "cannot open shared object file"), ("libm.so.6", "not ONNX Runtime (no symbol OrtGetApiBase)"), (__file__, "invalid ELF header")],
+    [
+        ("/nowhere/libonnxruntime.so", "cannot open shared object file"),
+        ("libm.so.6", "not ONNX Runtime (no symbol OrtGetApiBase)"),
+        (__file__, "invalid ELF header"),
+    ],
 )
 def test_a_wrong_library_is_refused(library, text):
     result = python(OPEN, AFFECTRT_ORT_LIBRARY=library)
@@ -193,5 +204,7 @@ def test_the_named_library_is_used():
 
 def test_beside_onnxruntime_of_python():
     """The package's own module in the same process, imported first, neither disturbs nor is disturbed."""
-    result = python("import onnxruntime\n" + OPEN + "\nonnxruntime.InferenceSession(str(art.open_pack('xception-fer7').variant().path))\nprint('both')")
+    result = python(
+        "import onnxruntime\n" + OPEN + "\nonnxruntime.InferenceSession(str(art.open_pack('xception-fer7').variant().path))\nprint('both')"
+    )
     assert "opened" in result.stdout and "both" in result.stdout, result.stderr

@@ -93,7 +93,16 @@ def decode(scores, boxes, points, unit, threshold):
         if not probability >= threshold or not np.isfinite(box).all() or box[2] <= 0 or box[3] <= 0:
             continue
         x, y = ax + box[0], ay + box[1]
-        rows.append([probability, x - box[2] / 2, y - box[3] / 2, x + box[2] / 2, y + box[3] / 2, *(box[4:].reshape(-1, 2) + [ax, ay]).ravel()])
+        rows.append(
+            [
+                probability,
+                x - box[2] / 2,
+                y - box[3] / 2,
+                x + box[2] / 2,
+                y + box[3] / 2,
+                *(box[4:].reshape(-1, 2) + np.array([ax, ay])).ravel(),
+            ]
+        )
     rows.sort(key=lambda row: -row[0])
     return np.array(rows, np.float64).reshape(len(rows), 1 + boxes.shape[1])
 

@@ -5,10 +5,9 @@ import math
 import numpy as np
 import pytest
 import reference
+from affectrt import _core
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from affectrt import _core
 
 points = st.lists(st.tuples(*[st.floats(-500, 500, width=32)] * 2), min_size=2, max_size=6)
 
@@ -17,7 +16,9 @@ points = st.lists(st.tuples(*[st.floats(-500, 500, width=32)] * 2), min_size=2, 
 @given(target=points, data=st.data())
 def test_align_points_is_umeyamas_similarity(target, data):
     target = np.array(target, np.float32)
-    source = np.array(data.draw(st.lists(st.tuples(*[st.floats(-500, 500, width=32)] * 2), min_size=len(target), max_size=len(target))), np.float32)
+    source = np.array(
+        data.draw(st.lists(st.tuples(*[st.floats(-500, 500, width=32)] * 2), min_size=len(target), max_size=len(target))), np.float32
+    )
     if np.ptp(target, axis=0).max() < 1.0:  # ill-conditioned: points that all but coincide
         return
     got = np.array(_core.align_points(source, target))
@@ -36,7 +37,9 @@ def test_align_points_recovers_a_known_map():
     turn = 0.3
     linear = 1.7 * np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
     source = (target @ linear.T + [5, -9]).astype(np.float32)
-    np.testing.assert_allclose(_core.align_points(source, target), [linear[0, 0], linear[0, 1], 5, linear[1, 0], linear[1, 1], -9], atol=1e-4)
+    np.testing.assert_allclose(
+        _core.align_points(source, target), [linear[0, 0], linear[0, 1], 5, linear[1, 0], linear[1, 1], -9], atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("count", [0, 1])
@@ -65,13 +68,15 @@ def test_align_box_levels_the_eyes():
 
 
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize(("strides", "per_cell", "size", "key_points"), [([8, 16], [2, 6], 128, 6), ([4], [1], 192, 6), ([16], [1], 16, 0), ([32], [3], 97, 1)])
+@pytest.mark.parametrize(
+    ("strides", "per_cell", "size", "key_points"), [([8, 16], [2, 6], 128, 6), ([4], [1], 192, 6), ([16], [1], 16, 0), ([32], [3], 97, 1)]
+)
 def test_decode_and_suppress(seed, strides, per_cell, size, key_points):
     rng = np.random.default_rng(seed)
     anchors = reference.anchors(strides, per_cell, size, size)
     scores = rng.normal(-1, 2, len(anchors)).astype(np.float32)
     boxes = rng.normal(0, 20, (len(anchors), 4 + 2 * key_points)).astype(np.float32)
-    scores[:: 17], boxes[5:: 31, 0] = np.nan, np.inf  # a network that has lost its mind
+    scores[::17], boxes[5::31, 0] = np.nan, np.inf  # a network that has lost its mind
     options = {"strides": strides, "anchors_per_cell": per_cell, "width": size, "height": size, "unit_px": 0.75, "key_points": key_points}
     got = _core.decode_detections(scores, boxes, score_threshold=0.6, **options)
     want = reference.decode(scores, boxes, anchors, 0.75, 0.6)
@@ -85,7 +90,14 @@ def test_decode_and_suppress(seed, strides, per_cell, size, key_points):
 def test_decode_says_what_it_expected():
     with pytest.raises(ValueError, match="expected 64 scores and boxes of 16 values, got 63 scores"):
         _core.decode_detections(
-            np.zeros(63, np.float32), np.zeros((64, 16), np.float32), strides=[2], anchors_per_cell=[1], width=16, height=16, score_threshold=0.5, key_points=6
+            np.zeros(63, np.float32),
+            np.zeros((64, 16), np.float32),
+            strides=[2],
+            anchors_per_cell=[1],
+            width=16,
+            height=16,
+            score_threshold=0.5,
+            key_points=6,
         )
 
 

@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 import reference
+from affectrt import _core
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from affectrt import _core
 
 COLORS = ("rgb8", "bgr8", "rgba8", "bgra8", "mono8", "nv12", "yuv422_yuy2")
 # Of 255: the fast kernel rounds horizontal weights to 14 bits, which chroma conversion at most doubles.
@@ -46,7 +45,9 @@ def compare(frame, color, to_source, width=24, height=16, layout="nchw", tensor_
 @pytest.mark.parametrize("color", COLORS)
 @pytest.mark.parametrize("tensor_color", ["rgb", "bgr", "gray"])
 @pytest.mark.parametrize("layout", ["nchw", "nhwc"])
-@pytest.mark.parametrize("sizes", [((48, 64), (16, 24)), ((480, 640), (192, 192)), ((62, 98), (31, 37)), ((2, 2), (7, 5)), ((4, 16), (1, 1))])
+@pytest.mark.parametrize(
+    "sizes", [((48, 64), (16, 24)), ((480, 640), (192, 192)), ((62, 98), (31, 37)), ((2, 2), (7, 5)), ((4, 16), (1, 1))]
+)
 def test_whole_picture(color, tensor_color, layout, sizes):
     (height, width), (out_height, out_width) = sizes
     for fit in ("stretch", "letterbox"):
@@ -98,7 +99,14 @@ def test_reads_nothing_beyond_the_picture(color):
         inside = memory[: frame.size].reshape(frame.shape)
         results.append(
             _core.image_to_tensor(
-                inside, color, to_source=(0.9, 0.05, 1.0, -0.05, 0.95, 1.2), width=24, height=18, mean=[0, 0, 0], scale=[1, 1, 1], pad_value=[0, 0, 0]
+                inside,
+                color,
+                to_source=(0.9, 0.05, 1.0, -0.05, 0.95, 1.2),
+                width=24,
+                height=18,
+                mean=[0, 0, 0],
+                scale=[1, 1, 1],
+                pad_value=[0, 0, 0],
             )
         )
     np.testing.assert_array_equal(*results)
@@ -107,7 +115,15 @@ def test_reads_nothing_beyond_the_picture(color):
 def test_identity_is_exact():
     frame = picture("rgb8", 32, 40)
     got = _core.image_to_tensor(
-        frame, "rgb8", to_source=(1, 0, 0, 0, 1, 0), width=40, height=32, layout="nhwc", mean=[0, 0, 0], scale=[1, 1, 1], pad_value=[0, 0, 0]
+        frame,
+        "rgb8",
+        to_source=(1, 0, 0, 0, 1, 0),
+        width=40,
+        height=32,
+        layout="nhwc",
+        mean=[0, 0, 0],
+        scale=[1, 1, 1],
+        pad_value=[0, 0, 0],
     )
     np.testing.assert_array_equal(got, frame.astype(np.float32))
 

@@ -3,10 +3,9 @@
 import threading
 import time
 
+import affectrt as art
 import numpy as np
 import pytest
-
-import affectrt as art
 
 MS = 1_000_000
 
@@ -265,7 +264,14 @@ def test_bad_stamps(face, astronaut, stamp):
 
 
 def test_bad_frames_leave_the_pipeline_usable(face, astronaut):
-    for frame in (np.zeros((4, 4), np.uint8), np.zeros((0, 0, 3), np.uint8), np.zeros((4, 4, 3)), None, "frame", np.zeros((1, 1, 3), np.uint8)):
+    for frame in (
+        np.zeros((4, 4), np.uint8),
+        np.zeros((0, 0, 3), np.uint8),
+        np.zeros((4, 4, 3)),
+        None,
+        "frame",
+        np.zeros((1, 1, 3), np.uint8),
+    ):
         try:
             face(frame, 0)
         except (TypeError, ValueError) as error:
@@ -299,7 +305,9 @@ class TestFaceExpression:
     def test_gray_crops(self, astronaut):
         gray = np.round(astronaut[60:190, 165:295] @ [0.299, 0.587, 0.114]).astype(np.uint8)
         expression = art.FaceExpression()
-        np.testing.assert_allclose(expression(gray, color="mono8").probs, expression(astronaut[60:190, 165:295], color="rgb8").probs, atol=0.02)
+        np.testing.assert_allclose(
+            expression(gray, color="mono8").probs, expression(astronaut[60:190, 165:295], color="rgb8").probs, atol=0.02
+        )
 
     def test_a_flat_crop_is_unknown(self):
         seen = art.FaceExpression(color="mono8")(np.full((48, 48), 128, np.uint8))

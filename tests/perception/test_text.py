@@ -2,12 +2,11 @@
 
 import threading
 
+import affectrt as art
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-import affectrt as art
 
 
 @pytest.mark.parametrize(

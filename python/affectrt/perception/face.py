@@ -10,6 +10,7 @@ import numpy as np
 
 from affectrt import _core
 from affectrt.engine import EngineSettings, ProviderSpec
+from affectrt.errors import PackError
 from affectrt.packs import DEFAULTS, Pack, open_pack
 from affectrt.perception.observation import UNKNOWN, ExpressionObservation, FaceObservation
 
@@ -52,6 +53,12 @@ def _open(source: str | Pack | None, task: str) -> Pack:
     if pack.task != task:
         raise ValueError(f"{pack.name}: expected a pack for {task}, got one for {pack.task}")
     return pack
+
+
+def _native(pack: Pack) -> _core.Pack:
+    if pack._core is None:
+        raise PackError(f"{pack.source}: expected a pack, got a bare model file, which does not say how to prepare a picture for it")
+    return pack._core
 
 
 class Face:
@@ -102,7 +109,8 @@ class Face:
         self.packs: dict[str, Pack] = {role: pack for role, pack in packs.items() if pack is not None}
         """The packs in use, by role."""
         self._core = _core.FacePipeline(
-            **{role: pack._core for role, pack in self.packs.items()},
+            _native(self.packs["detector"]),
+            **{role: _native(pack) for role, pack in self.packs.items() if role != "detector"},
             precision=precision,
             max_faces=max_faces,
             smoothing_ms=smoothing_ms,
@@ -193,19 +201,23 @@ class FaceExpression:
         self._color = None if color is None else _need_color(color, None)
         self.settings = EngineSettings(device=device, precision=precision, providers=providers, strict=strict, threads=threads)
         self.pack = _open(pack, "face-expression")
-        self._core = _core.CropModel(self.pack._core, precision=precision, **self.settings.core_options())
+        self._core = _core.CropModel(_native(self.pack), precision=precision, **self.settings.core_options())
         self.labels: tuple[str, ...] = tuple(label.name for label in self.pack.labels)
         self._valence = np.array([label.valence for label in self.pack.labels], np.float32)
         self._arousal = np.array([label.arousal for label in self.pack.labels], np.float32)
         self._unknown_below = float(self.pack.manifest["decode"]["unknown_below"])
 
     @overload
-    def __call__(self, crop: Sequence[Any], stamp_ns: int | None = ..., *, color: str | None = ...) -> list[ExpressionObservation]: ...
+    def __call__(
+        self, crop: list[Any] | tuple[Any, ...], stamp_ns: int | None = ..., *, color: str | None = ...
+    ) -> list[ExpressionObservation]: ...
 
     @overload
     def __call__(self, crop: Any, stamp_ns: int | None = ..., *, color: str | None = ...) -> ExpressionObservation: ...
 
-    def __call__(self, crop: Any, stamp_ns: int | None = None, *, color: str | None = None) -> ExpressionObservation | list[ExpressionObservation]:
+    def __call__(
+        self, crop: Any, stamp_ns: int | None = None, *, color: str | None = None
+    ) -> ExpressionObservation | list[ExpressionObservation]:
         """One observation for a crop (uint8, shape as in `Face`), a list for a list of crops, which go through the network in batches."""
         chosen = _need_color(color, self._color)
         stamp = check_stamp(stamp_ns)

@@ -66,9 +66,9 @@ class TextEmotion:
     def __call__(self, text: str, stamp_ns: int | None = ...) -> TextObservation: ...
 
     @overload
-    def __call__(self, text: Sequence[str], stamp_ns: int | None = ...) -> list[TextObservation]: ...
+    def __call__(self, text: list[str] | tuple[str, ...], stamp_ns: int | None = ...) -> list[TextObservation]: ...
 
-    def __call__(self, text: str | Sequence[str], stamp_ns: int | None = None) -> TextObservation | list[TextObservation]:
+    def __call__(self, text: str | list[str] | tuple[str, ...], stamp_ns: int | None = None) -> TextObservation | list[TextObservation]:
         """One observation for a text, a list for a list of texts, which go through the network in batches.
 
         An empty text gives the label "unknown", and so does one about which the network is not sure enough.
@@ -119,7 +119,7 @@ class TextEmotion:
             return values
         scaled = values / np.float32(self._decode["temperature"])
         if kind == "sigmoid":
-            return 1.0 / (1.0 + np.exp(-scaled))
+            return np.asarray(1.0 / (1.0 + np.exp(-scaled)), np.float32)
         powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
         result: NDArray[np.float32] = powers / powers.sum(axis=1, keepdims=True)
         return result
