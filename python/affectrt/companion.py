@@ -183,6 +183,8 @@ class Companion:
         dialogue: Dialogue | None = None,
         color: str | None = None,
         stale_after_s: float = 5.0,
+        seed: int | None = None,
+        threads: int = 0,
     ) -> None:
         """Load what is not given.
 
@@ -192,6 +194,8 @@ class Companion:
             text: None loads the default pack; False leaves the words unread; or a TextEmotion of your own.
             dialogue: None loads the default pack; or a Dialogue of your own, which may serve others too.
             color: Encoding of the frames, unless `see` is told each time.
+            seed: Makes the answers of a Dialogue that is loaded here repeatable.
+            threads: For the parts that are loaded here; 0 leaves it to each.
             stale_after_s: What was seen is used for an answer only if its stamp is this close to that of the words.
 
         Raises:
@@ -203,9 +207,9 @@ class Companion:
         self.persona = find_persona(persona)
         self._stale_ns = int(stale_after_s * 1e9)
         self._color = color
-        self.face: SeesFaces | None = (Face(color=color) if face is None else face) or None
-        self.text: ReadsText | None = (TextEmotion() if text is None else text) or None
-        self.dialogue = dialogue if dialogue is not None else Dialogue()
+        self.face: SeesFaces | None = (Face(color=color, threads=threads) if face is None else face) or None
+        self.text: ReadsText | None = (TextEmotion(threads=threads) if text is None else text) or None
+        self.dialogue = dialogue if dialogue is not None else Dialogue(seed=seed, threads=threads)
         self.conversation: Conversation = self.dialogue.conversation(self.persona.system)
         self._lock = threading.Lock()  # around the four below; never held while something computes
         self._frame_ns: int | None = None

@@ -140,6 +140,11 @@ class Context:
             self._llama.llama_set_abort_callback(self.pointer, callback, flag.data_address)
             self._flag = flag
 
+    def stop(self) -> None:
+        """Stop whatever is being decoded, from any thread."""
+        if self._flag is not None:
+            self._flag.set()
+
     def decode_one(self, token: int) -> int:
         """Append one token; returns llama_decode's code. The lock of the interpreter is free meanwhile."""
         self._ids[0] = token

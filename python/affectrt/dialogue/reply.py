@@ -170,7 +170,8 @@ class Reply(Iterator[str]):
         """What the conversation remembers of this; None if nothing was said."""
         if not self._sampled and self._finish in ("cancelled", "error"):
             return None
-        exact = not self._sampling.stop  # with stop strings, tokens may hold text that was never shown
+        # Tokens may hold the stop string, or, after a cancellation, what was held back because it might have become one.
+        exact = self._finish in ("stop", "length", "context") or not self._sampling.stop
         return Turn(user, self.text, note, self._finish, self.tokens if exact else None)
 
     def _advance(self) -> str:
@@ -182,6 +183,9 @@ class Reply(Iterator[str]):
         start = time.perf_counter_ns()
         try:
             with runtime.lock:
+                if runtime.exiting:
+                    self._finish = "cancelled"
+                    return ""
                 runtime.check_open()
                 if first:
                     self._sampler = Sampler(runtime.model, self._sampling, self._seed)

@@ -26,6 +26,8 @@ class Runtime:
         self.cache = PrefixCache(context)
         self.lock = threading.RLock()
         self.closed = False
+        self.exiting = False
+        """True once the interpreter is ending: a reply in a daemon thread then ends as cancelled, without a traceback."""
         self._exit = _free_at_exit(self)
 
     def prefill(self, slot: Slot, prompt: Prompt, flag: CancelFlag, after_cached: Callable[[int], None]) -> bool:
@@ -115,6 +117,8 @@ def _free_at_exit(runtime: Runtime) -> Callable[[], object]:
     def at_exit() -> None:
         alive = reference()
         if alive is not None:
+            alive.exiting = True
+            alive.context.stop()
             alive.close()
 
     atexit.register(at_exit)

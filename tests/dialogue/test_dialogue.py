@@ -1,0 +1,250 @@
+"""Loading, context overflow and bad input."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import warnings
+
+import pytest
+from affectrt.dialogue import Dialogue, Sampling, native
+from affectrt.errors import DeviceError, EngineError, PackError
+from affectrt.packs import DEFAULTS, Pack, open_pack
+
+LONG = "Tell me about the sea, the wind and the ships that went out and came home again. "
+
+
+@pytest.fixture(scope="module")
+def small(dialogue_pack):
+    """A context that is soon full."""
+    with Dialogue(dialogue_pack, threads=1, device="cpu", seed=1, context_tokens=256) as loaded:
+        yield loaded
+
+
+@pytest.fixture(scope="module")
+def gguf(dialogue_pack):
+    return dialogue_pack.variant().path.read_bytes()
+
+
+def bare(path, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return Dialogue(open_pack(path, allow_unverified=True, license="MIT"), threads=1, device="cpu", **options)
+
+
+def test_it_says_what_it_runs_on(dialogue):
+    info = dialogue.info
+    assert (info.pack, info.precision, info.provider, info.device) == (DEFAULTS["dialogue"], "q4_1", "llama.cpp/CPU", "cpu")
+    assert (info.threads, info.context_tokens) == (1, 2048)
+    assert dialogue.sampling.max_tokens == 160
+
+
+def test_threads_may_change_while_it_is_loaded(small):
+    chat = small.conversation()
+    small.threads = 2
+    assert chat.reply("Hello!", max_tokens=3).read()
+    assert small.threads == small.info.threads == 2
+    small.threads = 1
+    with pytest.raises(ValueError, match=r"\[1, 512\], got 0"):
+        small.threads = 0
+
+
+def test_old_turns_leave_a_full_context_and_the_system_message_stays(small):
+    chat = small.conversation("You are a kind friend who lives by the sea.")
+    dropped = 0
+    for i in range(8):
+        reply = chat.reply(f"{LONG}And this is number {i}.", max_tokens=12)
+        reply.read()
+        stats = reply.stats
+        assert stats.prompt_tokens + stats.generated_tokens <= 256
+        assert stats.finish in ("stop", "length")
+        dropped += stats.dropped_turns
+        text = b"".join(small._runtime.model.spelling(t) for t in reply.prompt_tokens).decode()
+        assert text.startswith("<|im_start|>system\nYou are a kind friend who lives by the sea.<|im_end|>")
+        assert f"number {i}." in text
+    assert dropped > 0
+    assert len(chat.turns) == 8
+    assert chat.turns_in_context == 8 - dropped
+    assert "number 0." not in text
+    chat.reset()
+    assert (chat.turns, chat.turns_in_context) == ((), 0)
+
+
+def test_an_answer_that_fills_the_context_ends_there(small):
+    reply = small.conversation().reply(
+        "Tell me a long story.", max_tokens=2000, sampling=Sampling(temperature=1.5, top_p=1.0, top_k=0), seed=3
+    )
+    reply.read()
+    stats = reply.stats
+    assert stats.finish in ("context", "stop")
+    assert stats.prompt_tokens + stats.generated_tokens <= 257
+    assert small.conversation().reply("Hello!", max_tokens=2).read()
+
+
+@pytest.mark.parametrize("length", [400, 1_000_000])
+def test_a_text_longer_than_the_context_is_refused_with_both_lengths(small, length):
+    chat = small.conversation("Be kind.")
+    with pytest.raises(ValueError, match=r"the text is (over )?\d+ tokens long .* context of 256 tokens takes a prompt of at most \d+"):
+        chat.reply("word " * length)
+    assert chat.turns == ()
+    assert chat.reply("Hello!", max_tokens=2).read()
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("", ValueError),
+        ("  \n", ValueError),
+        ("a\0b", ValueError),
+        ("\udc80", ValueError),
+        (None, TypeError),
+        (b"x", TypeError),
+        (7, TypeError),
+    ],
+)
+def test_unreadable_text_is_refused_everywhere(small, text, kind):
+    chat = small.conversation()
+    with pytest.raises(kind, match="text"):
+        chat.reply(text)
+    with pytest.raises(kind, match="text"):
+        small.prompt_tokens(text)
+    if text is not None:
+        with pytest.raises(kind, match="note"):
+            chat.reply("Hello!", note=text)
+        with pytest.raises(kind, match="system"):
+            small.conversation(text)
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "words"),
+    [
+        ({"max_tokens": 0}, ValueError, "max_tokens must be at least 1, got 0"),
+        ({"stop": [""]}, ValueError, "stop"),
+        ({"seed": -1}, ValueError, "seed must lie in"),
+        ({"seed": 2**32}, ValueError, "seed must lie in"),
+        ({"seed": "x"}, TypeError, "seed must be an int, got str"),
+    ],
+)
+def test_wrong_settings_of_a_reply(small, options, kind, words):
+    with pytest.raises(kind, match=words):
+        small.conversation().reply("Hello!", **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "words"),
+    [
+        ({"threads": -1}, ValueError, "threads"),
+        ({"context_tokens": 5}, ValueError, r"context_tokens must lie in \[128, 8192\]"),
+        ({"context_tokens": 1 << 20}, ValueError, "got 1048576"),
+        ({"seed": -3}, ValueError, "seed"),
+        ({"device": "gpu"}, ValueError, '"auto", "cpu" or "cuda:N", got \'gpu\''),
+        ({"precision": "fp64"}, PackError, "fp64"),
+        ({"template": ""}, EngineError, "no chat template"),
+        ({"template": "{% if %}"}, EngineError, "does not render"),
+    ],
+)
+def test_wrong_settings_of_a_dialogue(dialogue_pack, options, kind, words):
+    with pytest.raises(kind, match=words):
+        Dialogue(dialogue_pack, **{"device": "cpu", **options})
+
+
+def test_a_gpu_that_this_build_cannot_use_is_refused(dialogue_pack):
+    if native.load().llama_supports_gpu_offload():
+        assert Dialogue(dialogue_pack, device="cuda:0", context_tokens=256).provider == "llama.cpp/CUDA"
+    else:
+        with pytest.raises(DeviceError, match="built for the CPU only"):
+            Dialogue(dialogue_pack, device="cuda:0")
+
+
+def test_a_pack_for_something_else_is_refused():
+    with pytest.raises(ValueError, match="expected a pack for dialogue, got one for face-detection"):
+        Dialogue("blazeface-full-range")
+
+
+def test_missing_files(tmp_path):
+    with pytest.raises(PackError, match="no such path"):
+        Dialogue(tmp_path / "none.gguf", allow_unverified=True)
+    with pytest.raises(PackError, match="expected the name of a pack"):
+        Dialogue("no-such-pack")
+
+
+def test_a_pack_that_was_not_pulled_names_the_command(tmp_path, monkeypatch):
+    monkeypatch.setenv("AFFECTRT_CACHE_DIR", str(tmp_path))
+    with pytest.raises(PackError, match="affectrt packs pull smollm2-135m"):
+        Dialogue()
+
+
+def test_a_bare_file_opens_only_unverified(dialogue_pack):
+    path = dialogue_pack.variant().path
+    with pytest.raises(PackError, match="allow_unverified=True"):
+        Dialogue(path)
+    with bare(path, context_tokens=256) as opened:
+        assert (opened.precision, opened.pack.verified) == ("q4_1", False)
+        assert opened.conversation().reply("Hello!", max_tokens=2).read()
+
+
+@pytest.mark.parametrize("size", [3, 30, 5000, 1_000_000, 1_800_000, 50_000_000])
+def test_a_truncated_model_is_an_error_and_no_crash(gguf, tmp_path, size):
+    path = tmp_path / "cut.gguf"
+    path.write_bytes(gguf[:size])
+    with pytest.raises((PackError, EngineError), match=r"cut\.gguf"):
+        bare(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"not a model at all" * 100, b"GGUF" + b"\xff" * 100, b"GGUF\x03\0\0\0" + b"\0" * 16, b"GGUF\x63\0\0\0" + b"\0" * 100],
+)
+def test_garbage_is_an_error_and_no_crash(tmp_path, content):
+    path = tmp_path / "garbage.gguf"
+    path.write_bytes(content)
+    with pytest.raises((PackError, EngineError), match=r"garbage\.gguf"):
+        bare(path)
+    pack = Pack(name="garbage", version="", task="dialogue", path=path, source=str(path), license="MIT")
+    with pytest.raises((PackError, EngineError), match=r"garbage\.gguf"):
+        Dialogue(pack, device="cpu")
+
+
+def test_llama_cpp_missing_names_the_command(monkeypatch, dialogue_pack):
+    monkeypatch.setitem(sys.modules, "llama_cpp", None)
+    native.load.cache_clear()
+    try:
+        with pytest.raises(EngineError, match=r'pip install "affectrt\[dialogue\]"'):
+            Dialogue(dialogue_pack)
+    finally:
+        monkeypatch.undo()
+        native.load.cache_clear()
+        native.load()
+
+
+QUIET = """
+import sys, threading
+from affectrt.dialogue import Dialogue
+d = Dialogue(threads=1, device="cpu", context_tokens=256)
+r = d.conversation().reply("Tell me a long story.", max_tokens=200)
+next(r)
+{end}
+"""
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "d.close()",
+        "pass  # everything is still open",
+        "threading.Thread(target=r.read, daemon=True).start()",
+        "import asyncio\nasync def go():\n    async for _ in d.conversation().areply('Hi!', max_tokens=200): break\nasyncio.run(go())",
+    ],
+)
+def test_a_process_ends_cleanly_and_silently(dialogue_pack, end):
+    done = subprocess.run([sys.executable, "-c", QUIET.format(end=end)], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_llama_cpp_speaks_through_logging(dialogue_pack, caplog, capfd):
+    import logging
+
+    with caplog.at_level(logging.DEBUG, logger="affectrt.llama"):
+        Dialogue(dialogue_pack, threads=1, device="cpu", context_tokens=256).close()
+    assert any(record.name == "affectrt.llama" for record in caplog.records)
+    assert capfd.readouterr() == ("", "")
