@@ -86,7 +86,11 @@ def test_frame_of(conversions: ModuleType, encoding: str, channels: int, padding
 
 @pytest.mark.parametrize(
     ("message", "text"),
-    [(image("bayer_rggb8", b"\0" * 4, 2, 2, 2), "bayer_rggb8"), (image("rgb8", b"\0" * 11, 2, 2, 6), "11 bytes"), (image("rgb8", b"\0" * 12, 2, 2, 5), "step 5")],
+    [
+        (image("bayer_rggb8", b"\0" * 4, 2, 2, 2), "bayer_rggb8"),
+        (image("rgb8", b"\0" * 11, 2, 2, 6), "11 bytes"),
+        (image("rgb8", b"\0" * 12, 2, 2, 5), "step 5"),
+    ],
 )
 def test_frame_of_refuses(conversions: ModuleType, message: SimpleNamespace, text: str) -> None:
     with pytest.raises(ValueError, match=text):

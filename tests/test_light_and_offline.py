@@ -12,7 +12,20 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ["torch", "onnx", "onnxruntime", "transformers", "tokenizers", "huggingface_hub", "typer", "rich", "llama_cpp", "PIL", "av", "matplotlib"]
+HEAVY = [
+    "torch",
+    "onnx",
+    "onnxruntime",
+    "transformers",
+    "tokenizers",
+    "huggingface_hub",
+    "typer",
+    "rich",
+    "llama_cpp",
+    "PIL",
+    "av",
+    "matplotlib",
+]
 
 IMPORT = f"""
 import sys
@@ -72,7 +85,10 @@ def test_no_socket_is_used_after_pull() -> None:
 
 
 def test_the_watch_sees_a_socket() -> None:
-    watch = WORK.split("import numpy")[0] + "import socket\nsocket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect(('127.0.0.1', 9))\nprint(events)"
+    watch = (
+        WORK.split("import numpy")[0]
+        + "import socket\nsocket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect(('127.0.0.1', 9))\nprint(events)"
+    )
     assert "socket.connect" in run(sys.executable, "-c", watch).stdout
 
 

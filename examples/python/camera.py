@@ -1,7 +1,8 @@
 """A camera, where the newest frame wins: `python camera.py [/dev/video0 or a video file]`.
 
-A camera delivers at its own pace. If inference is slower, a queue would fill and every answer would be about the past. So a thread keeps only the
-newest frame, each with the time of its capture, and the loop takes whatever is newest when it is ready. Needs `pip install "affectrt[cpu,video]"`.
+A camera delivers at its own pace. If inference is slower, a queue would fill and every answer would be about the past. So a thread
+keeps only the newest frame, with the time of its capture, and the loop takes whatever is newest when it is ready.
+Needs `pip install "affectrt[cpu,video]"`.
 """
 
 from __future__ import annotations
@@ -61,7 +62,8 @@ def main() -> None:
         frame, stamp_ns = item
         faces = face(frame, stamp_ns)
         age_ms = (time.monotonic_ns() - stamp_ns) / 1e6
-        print(f"{age_ms:5.1f} ms after capture, {newest.dropped} frames passed over:", ", ".join(f"#{f.track_id} {f.label}" for f in faces) or "nobody")
+        seen = ", ".join(f"#{f.track_id} {f.label}" for f in faces) or "nobody"
+        print(f"{age_ms:5.1f} ms after capture, {newest.dropped} frames passed over: {seen}")
 
 
 if __name__ == "__main__":

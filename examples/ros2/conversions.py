@@ -51,11 +51,12 @@ def frame_of(message: Image) -> tuple[np.ndarray, str]:
             f"image of {message.width}x{message.height} {message.encoding}: expected {message.width * channels} bytes a row or more, "
             f"got step {message.step} and {data.size} bytes"
         )
-    rows = data[: message.step * message.height].reshape(message.height, message.step)[:, : message.width * channels]
-    shape = (message.height, message.width) if channels == 1 else (message.height, message.width, channels)
-    return np.lib.stride_tricks.as_strided(
-        rows, shape, (message.step, channels, 1)[: len(shape)] if channels > 1 else (message.step, 1), writeable=False
-    ), message.encoding
+    pixels = data[: message.step * message.height].reshape(message.height, message.step)[:, : message.width * channels]
+    if channels > 1:
+        # Splitting the last axis of padded rows needs no copy, but reshape would not promise that.
+        strides = (message.step, channels, 1)
+        pixels = np.lib.stride_tricks.as_strided(pixels, (message.height, message.width, channels), strides, writeable=False)
+    return pixels, message.encoding
 
 
 def face_id(observation: FaceObservation) -> str:
@@ -66,7 +67,10 @@ def face_id(observation: FaceObservation) -> str:
 
 
 def expression_of(observation: FaceObservation) -> dict[str, str | float]:
-    """The fields of hri_msgs/Expression, all but the header. Unknown is the empty string at confidence 0: the message has no word for it."""
+    """The fields of hri_msgs/Expression, all but the header.
+
+    The message has no word for "unknown": that is the empty string at confidence 0.
+    """
     known = observation.label != UNKNOWN
     return {
         "expression": FER7_TO_EXPRESSION[observation.label] if known else "",
@@ -79,11 +83,12 @@ def expression_of(observation: FaceObservation) -> dict[str, str | float]:
 def region_of(observation: FaceObservation, width: int, height: int) -> dict[str, float]:
     """The fields of hri_msgs/NormalizedRegionOfInterest2D, all but the header: parts of the picture in [0, 1]."""
     x0, y0, x1, y1 = (float(v) for v in observation.box)
-    clip = lambda value: min(max(value, 0.0), 1.0)  # noqa: E731
+    xmin, xmax = np.clip([x0 / width, x1 / width], 0.0, 1.0)
+    ymin, ymax = np.clip([y0 / height, y1 / height], 0.0, 1.0)
     return {
-        "xmin": clip(x0 / width),
-        "ymin": clip(y0 / height),
-        "xmax": clip(x1 / width),
-        "ymax": clip(y1 / height),
+        "xmin": float(xmin),
+        "ymin": float(ymin),
+        "xmax": float(xmax),
+        "ymax": float(ymax),
         "c": float(observation.detection_score),
     }
