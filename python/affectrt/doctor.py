@@ -178,14 +178,10 @@ def _jetson(at: Place) -> Iterator[Check]:
     detail = f"{found['model'] or 'model unknown'}, Jetson Linux {found['l4t'] or 'unknown'}, JetPack {found['jetpack'] or 'unknown'}"
     known = found["l4t"] is not None
     yield Check("jetson", OK if known else NOTE, detail, data=found)
-    mode = found["power_mode"]
-    fastest = mode is None or mode.upper().startswith("MAXN")
-    yield Check(
-        "power mode",
-        OK if fastest else NOTE,
-        mode or "not told by this machine",
-        "" if fastest else "sudo nvpmodel -m 0 && sudo jetson_clocks",
-    )
+    mode, best = found["power_mode"], machine.fastest_mode(at.root)
+    limited = mode is not None and best is not None and not mode.endswith(f"({best})")
+    fix = f"sudo nvpmodel -m {best} && sudo jetson_clocks (takes more power)" if limited else ""
+    yield Check("power mode", NOTE if limited else OK, mode or "not told by this machine", fix, {"power_mode": mode, "fastest": best})
 
 
 def _gpu(at: Place) -> Iterator[Check]:

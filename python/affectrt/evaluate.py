@@ -125,6 +125,9 @@ def read_npz(path: Path) -> Images:
     """Read `images` (N, H, W) or (N, H, W, 3) uint8, `labels` (N,) integers, `label_names` (C,) strings; nothing pickled is opened."""
     import zipfile
 
+    with path.open("rb") as head:
+        if head.read(2) != b"PK":
+            raise ValueError(f"{path}: not an npz file")
     try:
         with np.load(path, allow_pickle=False) as file:
             missing = [name for name in ("images", "labels", "label_names") if name not in file]

@@ -128,7 +128,7 @@ def memory(root: Path = ROOT) -> dict[str, float | None]:
 
 def gpu(root: Path = ROOT) -> dict[str, Any] | None:
     """NVIDIA GPUs and their driver as the kernel module tells them; None without one."""
-    driver = re.search(r"Kernel Module\D*?(\d+\.\d+(?:\.\d+)?)", read(root, "proc/driver/nvidia/version"))
+    driver = re.search(r"Kernel Module\s+(?:for \S+\s+)?(\d+\.\d+(?:\.\d+)?)", read(root, "proc/driver/nvidia/version"))
     names = []
     for path in sorted((root / "proc/driver/nvidia/gpus").glob("*/information")):
         model = re.search(r"^Model:\s*(.+)$", read(path.parent, path.name), re.MULTILINE)
@@ -164,6 +164,12 @@ def _power_mode(root: Path) -> str | None:
         return None
     name = re.search(rf"^<\s*POWER_MODEL\s+ID={mode[1]}\s+NAME=([^\s>]+)", read(root, "etc/nvpmodel.conf"), re.MULTILINE)
     return f"{name[1]} ({mode[1]})" if name else mode[1]
+
+
+def fastest_mode(root: Path = ROOT) -> str | None:
+    """Number of a Jetson's power mode without limits, which some boards count as 0 and others as 2 or 3; None if there is none."""
+    modes = re.findall(r"^<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(MAXN\w*)", read(root, "etc/nvpmodel.conf"), re.MULTILINE)
+    return max(modes, key=lambda mode: len(mode[1]))[0] if modes else None  # MAXN_SUPER before MAXN
 
 
 def describe(root: Path = ROOT) -> dict[str, Any]:

@@ -103,6 +103,8 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 def _check_readable(path: Path) -> None:
     if path.is_dir():
         raise ValueError(f"{path}: a file was expected, this is a folder")
+    if path.exists() and not path.is_file():  # a pipe or a device could keep us waiting for ever
+        raise ValueError(f"{path}: a file was expected, this is a pipe, socket or device")
     with path.open("rb") as file:
         if not file.read(1):
             raise ValueError(f"{path}: the file is empty")
@@ -160,8 +162,9 @@ class Video:
         except (av.error.FFmpegError, ValueError) as error:
             raise ValueError(f"{path}: neither a picture nor a video that can be read ({_reason(error)})") from None
         if not self._container.streams.video:
+            kinds = ", ".join(sorted({stream.type for stream in self._container.streams})) or "nothing that can be read"
             self._container.close()
-            raise ValueError(f"{path}: no video in this file, only {', '.join(s.type for s in self._container.streams) or 'nothing'}")
+            raise ValueError(f"{path}: no video in this file, only {kinds}")
         self._stream = self._container.streams.video[0]
         self._stream.thread_type = "AUTO"
         width, height = self._stream.codec_context.width, self._stream.codec_context.height

@@ -117,7 +117,10 @@ class RowWriter:
     def _csv(self, cells: Iterable[str]) -> None:
         import csv
 
-        csv.writer(self._out, lineterminator="\n").writerow(cells)
+        row = list(cells)
+        # The writer quotes only its own line end, but readers stop at a carriage return too.
+        quoting = csv.QUOTE_ALL if any("\r" in cell for cell in row) else csv.QUOTE_MINIMAL
+        csv.writer(self._out, lineterminator="\n", quoting=quoting).writerow(row)
         self._out.flush()
 
     def _line(self, text: str) -> None:

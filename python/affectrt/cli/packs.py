@@ -81,11 +81,16 @@ def pull_with_bar(source: str) -> Path:
         return fetch(source, progress=lambda _name, done, total: bar.set(done, total))
 
 
-def inspect(source: SourceArgument, output: OutputOption = Format.table, allow_unverified: UnverifiedOption = False) -> None:
+def inspect(
+    source: SourceArgument,
+    output: OutputOption = Format.table,
+    allow_unverified: UnverifiedOption = False,
+    license: Annotated[str | None, typer.Option(help="SPDX id of a bare model's weights, where the file names none.")] = None,
+) -> None:
     """Show what a pack is, where it comes from, what it may be used for, and how well each variant did at export."""
     from affectrt.packs import open_pack
 
-    pack = open_pack(source, allow_unverified=allow_unverified)
+    pack = open_pack(source, allow_unverified=allow_unverified, license=license)
     if not pack.verified:
         document = {"name": pack.name, "path": str(pack.path), "license": pack.license, "verified": False}
         rows = [{"key": key, "value": value} for key, value in document.items()]

@@ -1,0 +1,120 @@
+"""`affectrt eval`: readers of labelled data, mapping by label name, and scores of the real packs on a few real examples."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cli_tools import Done
+from PIL import Image
+
+from affectrt import evaluate
+from affectrt.cli.media import read_image
+
+Cli = Callable[..., Done]
+NAMES = np.array(["neutral", "happy"])
+
+
+@pytest.fixture
+def crop(photo: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(photo[70:180, 172:282])
+
+
+def test_pictures_and_labels_in_an_npz_are_mapped_by_name(cli: Cli, tmp_path: Path, crop: np.ndarray) -> None:
+    # The pack's order has "happy" fourth; here it is the second of two names. One of the three is labelled wrong.
+    np.savez(tmp_path / "faces.npz", images=np.stack([crop] * 3), labels=np.array([1, 1, 0]), label_names=NAMES)
+    done = cli("eval", "xception-fer7", tmp_path / "faces.npz", "-o", "json")
+    document = json.loads(done.out)
+    assert done.code == 0 and document["accuracy"] == pytest.approx(2 / 3)
+    scores = {one["label"]: one for one in document["classes"]}
+    assert scores["happy"]["precision"] == pytest.approx(2 / 3) and scores["happy"]["recall"] == 1
+    assert scores["neutral"]["support"] == 1 and scores["neutral"]["recall"] == 0
+    happy, neutral = document["labels"].index("happy"), document["labels"].index("neutral")
+    assert document["confusion"][neutral][happy] == 1 and document["confusion"][happy][happy] == 2
+
+
+def test_a_list_of_files(cli: Cli, tmp_path: Path, crop: np.ndarray) -> None:
+    (tmp_path / "faces").mkdir()
+    Image.fromarray(crop).save(tmp_path / "faces" / "a.png")
+    Image.fromarray(crop).convert("L").save(tmp_path / "faces" / "b, with comma.png")
+    (tmp_path / "list.csv").write_text('file,label\nfaces/a.png,happy\n"faces/b, with comma.png",happy\n')
+    document = json.loads(cli("eval", "xception-fer7", tmp_path / "list.csv", "-o", "json").out)
+    assert document["examples"] == 2 and document["accuracy"] == 1
+
+
+def test_tables_hold_every_class_and_the_averages(cli: Cli, tmp_path: Path, crop: np.ndarray) -> None:
+    np.savez(tmp_path / "faces.npz", images=crop[None], labels=np.array([1]), label_names=NAMES)
+    done = cli("eval", "xception-fer7", tmp_path / "faces.npz", "-o", "csv")
+    assert [line.split(",")[0] for line in done.out.splitlines()][-3:] == ["neutral", "(macro)", "(micro)"]
+    assert "accuracy 1.0000" in cli("eval", "xception-fer7", tmp_path / "faces.npz").out
+
+
+def test_sentences(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("gratitude\nanger\nneutral\n")
+    (tmp_path / "dev.tsv").write_text("Thank you so much for your help!\t0\tid1\nThank you, I am grateful.\t0\tid2\n")
+    document = json.loads(cli("eval", "minilm-goemotions", tmp_path / "dev.tsv", "-o", "json").out)
+    scores = {one["label"]: one for one in document["classes"]}
+    assert document["multi_label"] and len(scores) == 28
+    assert scores["gratitude"]["support"] == 2 and scores["gratitude"]["recall"] == 1
+
+
+def test_tsv_reads_every_kind_of_line(tmp_path: Path) -> None:
+    (tmp_path / "x.tsv").write_text("a b\t0,2\tid\r\nünï\t1\n\nno id\t2\t\n", encoding="utf-8")
+    data = evaluate.read_tsv(tmp_path / "x.tsv")
+    assert data.texts == ("a b", "ünï", "no id") and data.truth == ((0, 2), (1,), (2,)) and data.labels is None
+
+
+def test_label_sets_that_differ_are_named() -> None:
+    with pytest.raises(ValueError, match=r"labels that the pack has not: joy; the pack's labels that the data has not: happy, sad"):
+        evaluate.match_labels(["joy", "neutral"], ["happy", "neutral", "sad"])
+    assert evaluate.match_labels(["sad", "happy"], ["happy", "neutral", "sad"]) == [2, 0]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("x.tsv", b"text without a tab\n", "x.tsv:1: text, tab, comma-separated"),
+        ("x.tsv", b"text\tjoy\n", "x.tsv:1: text, tab, comma-separated"),
+        ("x.tsv", b"ok\t1\nbad\t-1\n", "x.tsv:2: label indices from 0"),
+        ("x.tsv", b"\xff\xfe\t1\n", "x.tsv:1: UTF-8 was expected"),
+        ("x.tsv", b"", "no lines"),
+        ("x.csv", b"file,label\nmissing.png,happy\n", "x.csv:2: no such file"),
+        ("x.csv", b"only-one-cell\n", "x.csv:1: file,label was expected"),
+        ("x.csv", b"file,label\n", "no lines"),
+        ("x.npz", b"no zip at all", "x.npz"),
+        ("x.json", b"{}", "a .tsv, .csv or .npz file was expected"),
+    ],
+)
+def test_data_that_does_not_fit(tmp_path: Path, name: str, content: bytes, said: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError) as error:
+        evaluate.read_data(tmp_path / name, read_image)
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "said"),
+    [
+        ({"images": np.zeros((2, 4, 4), np.uint8)}, "labels, label_names missing"),
+        ({"images": np.zeros((2, 4, 4), np.float32), "labels": np.zeros(2, int), "label_names": NAMES}, "uint8"),
+        ({"images": np.zeros((2, 4, 4), np.uint8), "labels": np.zeros(3, int), "label_names": NAMES}, r"\(2,\) were expected"),
+        ({"images": np.zeros((2, 4, 4), np.uint8), "labels": np.array([0, 2]), "label_names": NAMES}, "from 0 to 1"),
+        ({"images": np.zeros((0, 4, 4), np.uint8), "labels": np.zeros(0, int), "label_names": NAMES}, "no examples"),
+        ({"images": np.array([{}], object), "labels": np.zeros(1, int), "label_names": NAMES}, "allow_pickle|pickle"),
+    ],
+)
+def test_arrays_that_do_not_fit(tmp_path: Path, arrays: dict[str, np.ndarray], said: str) -> None:
+    np.savez(tmp_path / "x.npz", **arrays)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=said):
+        evaluate.read_npz(tmp_path / "x.npz")
+
+
+def test_the_wrong_kind_of_pack_or_data(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "x.tsv").write_text("a\t0\n")
+    done = cli("eval", "blazeface-full-range", tmp_path / "x.tsv")
+    assert done.code == 1 and "a pack for text-emotion or face-expression was expected" in done.err
+    done = cli("eval", "xception-fer7", tmp_path / "x.tsv")
+    assert done.code == 1 and "this data is text" in done.err
