@@ -13,10 +13,9 @@ import time
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
+import affectrt
 import numpy as np
 import pytest
-
-import affectrt
 from affectrt import FaceObservation
 from affectrt.labels import EXPRESSIONS, FER7
 

@@ -11,10 +11,9 @@ import sys
 import threading
 import time
 
+import affectrt
 import av
 import numpy as np
-
-import affectrt
 
 
 class NewestFrame:

@@ -2,10 +2,9 @@
 
 import sys
 
+import affectrt
 import numpy as np
 from PIL import Image
-
-import affectrt
 
 bot = affectrt.Companion(persona="warm")
 bot.see(np.asarray(Image.open(sys.argv[1]).convert("RGB")), color="rgb8")

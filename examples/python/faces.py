@@ -2,10 +2,9 @@
 
 import sys
 
+import affectrt
 import numpy as np
 from PIL import Image
-
-import affectrt
 
 face = affectrt.Face(color="rgb8")
 for f in face(np.asarray(Image.open(sys.argv[1]).convert("RGB"))):

@@ -13,14 +13,13 @@ machines have none.
 
 from __future__ import annotations
 
+import affectrt
 import rclpy
 from conversions import expression_of, face_id, frame_of, region_of, stamp_ns
 from hri_msgs.msg import Expression, IdsList, NormalizedRegionOfInterest2D
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
-
-import affectrt
 
 # A queue of one, and no resending: a late frame is replaced, never waited for.
 NEWEST = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
-
 from affectrt.labels import FER7_TO_EXPRESSION
 from affectrt.perception.observation import UNKNOWN, FaceObservation
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 import platform
 import sys
 
-import numpy as np
-
 import affectrt
+import numpy as np
 from affectrt.packs import DEFAULTS
 
 SENTENCES = [
