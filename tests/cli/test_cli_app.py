@@ -14,14 +14,29 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from affectrt.cli.errors import one_line
+from affectrt.cli.output import Format, Report, plain, write
 from cli_tools import Done
 from hypothesis import given
 from hypothesis import strategies as st
 
-from affectrt.cli.errors import one_line
-from affectrt.cli.output import Format, Report, plain, write
-
 Cli = Callable[..., Done]
+ADDED = """
+import typer
+print("loaded")
+group = typer.Typer()
+
+@group.command("one")
+def one(word: str) -> None:
+    print("one", word)
+
+@group.command("two")
+def two() -> None:
+    pass
+
+def alone(number: int) -> None:
+    raise ValueError(f"number {number} is wrong")
+"""
 HEAVY = ("torch", "onnx", "onnxruntime", "tokenizers", "llama_cpp", "av", "PIL", "matplotlib", "huggingface_hub")
 
 
@@ -60,10 +75,7 @@ def test_a_module_run_is_the_command_line() -> None:
 
 
 def test_other_packages_add_commands_that_are_loaded_only_when_called(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "added_commands.py").write_text(
-        "import typer\nprint('loaded')\ngroup = typer.Typer()\n\n\n@group.command('one')\ndef one(word: str) -> None:\n    print('one', word)\n\n\n"
-        "@group.command('two')\ndef two() -> None:\n    pass\n\n\ndef alone(number: int) -> None:\n    raise ValueError(f'number {number} is wrong')\n"
-    )
+    (tmp_path / "added_commands.py").write_text(ADDED)
     info = tmp_path / "added-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: added\nVersion: 1.0\n")

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cli_tools import Done
-
 from affectrt.bench import machine
 from affectrt.doctor import NOTE, OK, PROBLEM, Check, Place, examine, probe_import
+from cli_tools import Done
 
 TEGRA_RELEASE = (
     "# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic, EABI: aarch64, DATE: Wed Jan  8 01:49:37 UTC 2025\n"

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from affectrt import FaceObservation
 from affectrt.cli import timeline
 from affectrt.cli.draw import annotate
 from affectrt.cli.palette import color_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 

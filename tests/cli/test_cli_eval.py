@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_tools import Done
-from PIL import Image
-
 from affectrt import evaluate
 from affectrt.cli.media import read_image
+from cli_tools import Done
+from PIL import Image
 
 Cli = Callable[..., Done]
 NAMES = np.array(["neutral", "happy"])

@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from affectrt.bench import record as bench_record
 from affectrt.bench import resources
 from affectrt.bench.measure import Plan, drift, percentile, repeat, summary
+from hypothesis import given
+from hypothesis import strategies as st
 
 POSITIVE = st.floats(0.001, 1e6, allow_nan=False)
 

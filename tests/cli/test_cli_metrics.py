@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from affectrt import metrics
 from hypothesis import given
 from hypothesis import strategies as st
-
-from affectrt import metrics
 
 LABELS = ("a", "b", "c")
 

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_tools import Done
-
 from affectrt import open_pack
 from affectrt.packs import default_packs
 from affectrt.verify import compare
+from cli_tools import Done
 
 Cli = Callable[..., Done]
 SMALL = [name for name in default_packs() if not open_pack(name).missing]

@@ -81,6 +81,7 @@ def _face(draw: Any, face: FaceObservation, style: _Style) -> None:
         radius = max(0.6, (x1 - x0) / 320)
         for x, y, _ in face.landmarks:
             draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=(*PAPER, 120))
+    x1, y1 = max(x1, x0 + 4), max(y1, y0 + 4)  # Pillow refuses a frame that is thinner than its own line
     radius = min(x1 - x0, y1 - y0) * 0.08
     draw.rounded_rectangle((x0, y0, x1, y1), radius, outline=(*DARK, 130), width=style.line + 2)
     draw.rounded_rectangle((x0 + 1, y0 + 1, x1 - 1, y1 - 1), radius, outline=(*color, 255), width=style.line)

@@ -119,8 +119,8 @@ class RowWriter:
 
         row = list(cells)
         # The writer quotes only its own line end, but readers stop at a carriage return too.
-        quoting = csv.QUOTE_ALL if any("\r" in cell for cell in row) else csv.QUOTE_MINIMAL
-        csv.writer(self._out, lineterminator="\n", quoting=quoting).writerow(row)
+        every = any("\r" in cell for cell in row)
+        csv.writer(self._out, lineterminator="\n", quoting=csv.QUOTE_ALL if every else csv.QUOTE_MINIMAL).writerow(row)
         self._out.flush()
 
     def _line(self, text: str) -> None:

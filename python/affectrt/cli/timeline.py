@@ -144,7 +144,7 @@ def snapshot(seen: Sequence[tuple[str, FaceObservation | TextObservation]], *, t
         grid = figure.subplots(1, columns, squeeze=False)[0]
         for axes, (name, one) in zip(grid, seen, strict=False):
             _bars(axes, name, one)
-    _affect_plane(grid[-1], seen)
+    _affect_plane(grid[-1], seen[:MAX_ROWS])
     return figure
 
 

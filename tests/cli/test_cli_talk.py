@@ -1,0 +1,129 @@
+"""`demo` and `chat` with the real language model: what is printed where, how Ctrl-C ends an answer, what happens without the model."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from cli_tools import Done
+from PIL import Image
+
+Cli = Callable[..., Done]
+Process = Callable[..., "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture(scope="module")
+def pulled() -> None:
+    """The default language model is in the cache."""
+    from affectrt.packs import DEFAULTS, pull
+
+    pull(DEFAULTS["dialogue"])
+
+
+@pytest.mark.usefixtures("pulled")
+def test_demo_needs_no_file_and_shows_everything(process: Process, here: Path) -> None:
+    running = process("demo")
+    out, err = (stream.decode() for stream in running.communicate(timeout=120))
+    assert running.returncode == 0, err
+    assert "face #1: happy" in err and "strongest movements: " in err and "it sounds" in err
+    answer, _, timings = out.partition("what it took")
+    assert len(answer.split()) >= 3
+    for step in ("load the face networks", "first frame", "second frame", "second sentence", "load the language model", "answer"):
+        assert step in timings
+    assert Image.open(here / "out/demo/face.png").size == (512, 512)
+    assert Image.open(here / "out/demo/emotions.png").size[0] > 600
+
+
+def test_demo_without_the_model_shows_the_rest_and_the_command(process: Process, here: Path) -> None:
+    # A cache that cannot hold anything: the pull fails as it does without a network.
+    (here / "cache").write_text("a file where a folder was expected")
+    running = process("demo", env={**os.environ, "AFFECTRT_CACHE_DIR": str(here / "cache")})
+    out, err = (stream.decode() for stream in running.communicate(timeout=120))
+    assert running.returncode == 1
+    assert "face #1: happy" in err and (here / "out/demo/face.png").is_file()
+    assert "second sentence" in out
+    assert err.strip().splitlines()[-1].startswith("error: no answer: ") and "Traceback" not in err
+
+
+def test_demo_without_llama_says_what_to_install(here: Path) -> None:
+    code = "import sys; sys.modules['llama_cpp'] = None; sys.argv = ['affectrt', 'demo']; from affectrt.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert "affectrt[dialogue]" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.usefixtures("pulled")
+def test_once_prints_the_answer_alone(cli: Cli) -> None:
+    done = cli("chat", "--once", "I finally passed the exam!", "--seed", "1")
+    assert done.code == 0 and len(done.out.split()) >= 3
+    assert "sounds " in done.err and "tok/s" in done.err and "first token" in done.err
+    again = json.loads(cli("chat", "--once", "I finally passed the exam!", "--seed", "1", "-o", "json").out)
+    assert again["answer"] == done.out.rstrip("\n")
+    assert again["valence"] > 0.2 and again["generated_tokens"] > 3 and again["ttft_ms"] > 0
+
+
+@pytest.mark.usefixtures("pulled")
+def test_a_talk_over_a_pipe(process: Process) -> None:
+    running = process("chat", "--seed", "1", stdin=subprocess.PIPE)
+    out, err = running.communicate(b"Hello!\n\n\xff\xfe\nI am sad today.\n", timeout=120)
+    assert running.returncode == 0, err
+    assert err.count(b"tok/s") + err.count(b"first token") >= 2
+    assert b"UTF-8 was expected" in err and b"Traceback" not in err
+    assert out.strip()
+
+
+@pytest.fixture
+def talking(process: Process) -> Iterator[subprocess.Popen[bytes]]:
+    """A chat that is in the middle of a long answer."""
+    running = process("chat", "--seed", "3", stdin=subprocess.PIPE)
+    assert running.stdin is not None and running.stdout is not None
+    running.stdin.write(b"Tell me a very long story about a robot and its cat, with every detail.\n")
+    running.stdin.flush()
+    assert running.stdout.read(1)
+    yield running
+    running.kill()
+    running.wait()
+
+
+@pytest.mark.usefixtures("pulled")
+def test_ctrl_c_stops_the_answer_and_the_talk_goes_on(talking: subprocess.Popen[bytes]) -> None:
+    talking.send_signal(signal.SIGINT)
+    assert talking.stdin is not None and talking.stderr is not None
+    line = b""
+    while b"cancelled" not in line:
+        line = talking.stderr.readline()
+        assert line, "the chat ended"
+    _, err = talking.communicate(b"Thanks.\n", timeout=120)
+    assert talking.returncode == 0 and b"first token" in err
+
+
+@pytest.mark.usefixtures("pulled")
+def test_ctrl_c_between_answers_leaves(talking: subprocess.Popen[bytes]) -> None:
+    talking.send_signal(signal.SIGINT)
+    assert talking.stderr is not None
+    while b"cancelled" not in talking.stderr.readline():
+        pass
+    talking.send_signal(signal.SIGINT)
+    _, err = talking.communicate(timeout=30)
+    assert talking.returncode == 130 and err.strip().endswith(b"interrupted")
+
+
+def test_what_does_not_go_together(cli: Cli) -> None:
+    assert cli("chat", "-o", "json").code == 2
+
+
+@pytest.mark.usefixtures("pulled")
+def test_errors_of_a_talk_are_lines(cli: Cli, tmp_path: Path) -> None:
+    done = cli("chat", "--once", "hello", "--pack", "xception-fer7")
+    assert done.code == 1 and "expected a pack for dialogue" in done.err
+    (tmp_path / "x.gguf").write_bytes(b"GGUF")
+    done = cli("chat", "--once", "hello", "--pack", tmp_path / "x.gguf", "--allow-unverified")
+    assert done.code == 1 and "x.gguf" in done.err and "Traceback" not in done.err
+    done = cli("chat", "--once", "hello", "--camera", "98")
+    assert done.code == 1 and "no camera 98" in done.err
