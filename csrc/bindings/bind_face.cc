@@ -181,6 +181,7 @@ void bind_face(pybind11::module_& module) {
            py::arg("threads") = 0)
       .def("classify", &classify, py::arg("images"), py::arg("color"),
            "Probabilities (N, C) float32 and sharpness (N,) float32 of N pictures.")
+      .def_property_readonly("fallbacks", [](const CropModel& self) { return self.engine().fallbacks(); })
       .def_property_readonly("provider", [](const CropModel& self) { return self.engine().provider(); });
 
   py::class_<FaceLandmarks>(module, "FaceLandmarks", "Dense landmarks of a face.")

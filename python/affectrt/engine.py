@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from affectrt import _core
 from affectrt.errors import DeviceError, EngineError
 
-__all__ = ["Engine", "EngineSettings", "ProviderSpec", "TensorSpec", "find_ort_library", "set_thread_pool"]
+__all__ = ["Configured", "Engine", "EngineSettings", "ProviderSpec", "TensorSpec", "find_ort_library", "set_thread_pool"]
 
 ProviderSpec = str | tuple[str, Mapping[str, str]]
 """The name of an ONNX Runtime provider, alone or with its options."""
@@ -73,7 +73,33 @@ class EngineSettings:
         return [("CUDAExecutionProvider", {"device_id": str(index)})]
 
 
-class Engine:
+class Configured:
+    """What every object that runs networks says of itself: what was asked for, beside its own `provider` and `fallbacks`."""
+
+    settings: EngineSettings
+
+    @property
+    def device(self) -> str:
+        """The device asked for."""
+        return self.settings.device
+
+    @property
+    def precision(self) -> str:
+        """The precision asked for."""
+        return self.settings.precision
+
+    @property
+    def providers(self) -> tuple[ProviderSpec, ...] | None:
+        """The providers asked for, or None."""
+        return None if self.settings.providers is None else tuple(self.settings.providers)
+
+    @property
+    def strict(self) -> bool:
+        """Whether falling back was forbidden."""
+        return self.settings.strict
+
+
+class Engine(Configured):
     """One ONNX network, opened once, run from any number of threads.
 
     Raises `EngineError` (no ONNX Runtime, a file that is no model), `DeviceError` (a device that cannot be had).

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from affectrt import _core
-from affectrt.engine import EngineSettings, ProviderSpec
+from affectrt.engine import Configured, EngineSettings, ProviderSpec
 from affectrt.errors import PackError
 from affectrt.packs import DEFAULTS, Pack, open_pack
 from affectrt.perception.observation import UNKNOWN, ExpressionObservation, FaceObservation
@@ -61,7 +61,7 @@ def _native(pack: Pack) -> _core.Pack:
     return pack._core
 
 
-class Face:
+class Face(Configured):
     """Detector, aligned crops, expression of all faces in one batch, and on request landmarks and blendshapes; with stable tracks.
 
     One instance serves one camera: it holds the tracks. Calls from several threads are safe and never hold the interpreter's lock while
@@ -161,16 +161,6 @@ class Face:
         self._core.reset()
 
     @property
-    def device(self) -> str:
-        """The device asked for."""
-        return self.settings.device
-
-    @property
-    def precision(self) -> str:
-        """The precision asked for."""
-        return self.settings.precision
-
-    @property
     def provider(self) -> str:
         """The ONNX Runtime provider that the networks really run on."""
         return str(self._core.provider)
@@ -181,7 +171,7 @@ class Face:
         return tuple(self._core.fallbacks)
 
 
-class FaceExpression:
+class FaceExpression(Configured):
     """The expression of pictures that are face crops already. Preprocessing is the one of the pack, in C++.
 
     Args as in `Face`. One instance may be called from any number of threads.
@@ -242,16 +232,11 @@ class FaceExpression:
         )
 
     @property
-    def device(self) -> str:
-        """The device asked for."""
-        return self.settings.device
-
-    @property
-    def precision(self) -> str:
-        """The precision asked for."""
-        return self.settings.precision
-
-    @property
     def provider(self) -> str:
         """The ONNX Runtime provider that the network really runs on."""
         return str(self._core.provider)
+
+    @property
+    def fallbacks(self) -> tuple[str, ...]:
+        """Providers that were asked for and could not be had, each with the reason."""
+        return tuple(self._core.fallbacks)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from affectrt.engine import Engine, EngineSettings, ProviderSpec
+from affectrt.engine import Configured, Engine, EngineSettings, ProviderSpec
 from affectrt.packs import DEFAULTS, Pack, open_pack
 from affectrt.perception.face import check_stamp
 from affectrt.perception.observation import UNKNOWN, TextObservation
@@ -23,7 +23,7 @@ MAX_CHARACTERS = 20_000
 _BATCH = 32
 
 
-class TextEmotion:
+class TextEmotion(Configured):
     """Emotions of a sentence or short passage, by a text-emotion pack. May be called from any number of threads.
 
     Args:
@@ -146,16 +146,6 @@ class TextEmotion:
             reason=reason,
             truncated=truncated,
         )
-
-    @property
-    def device(self) -> str:
-        """The device asked for."""
-        return self.settings.device
-
-    @property
-    def precision(self) -> str:
-        """The precision asked for."""
-        return self.settings.precision
 
     @property
     def provider(self) -> str:
