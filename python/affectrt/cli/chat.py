@@ -88,16 +88,7 @@ def _figures(reply: CompanionReply) -> dict[str, Any]:
 def _talk(bot: Companion) -> None:
     from affectrt.cli.speak import cost, perceived, stream
 
-    with contextlib.suppress(ImportError):
-        import readline  # noqa: F401  (line editing and history for input)
-    while True:
-        try:
-            line = input("> " if sys.stdin.isatty() else "")
-        except EOFError:
-            return
-        except UnicodeDecodeError as error:
-            note(f"error: UTF-8 was expected, byte {error.object[error.start]:#04x} is none")
-            continue
+    for line in _typed() if sys.stdin.isatty() else _piped():
         if not line.strip():
             continue
         try:
@@ -107,6 +98,28 @@ def _talk(bot: Companion) -> None:
             continue
         stream(reply)
         note(_dim(f"{perceived(reply.trace.state)}; {cost(reply.stats)}"))
+
+
+def _typed() -> Iterator[str]:
+    with contextlib.suppress(ImportError):
+        import readline  # noqa: F401  (line editing and history for input)
+    while True:
+        try:
+            yield input("> ")
+        except EOFError:
+            return
+        except UnicodeDecodeError as error:
+            note(f"error: UTF-8 was expected, byte {error.object[error.start]:#04x} is none")
+
+
+def _piped() -> Iterator[str]:
+    from affectrt.cli.run_text import lines
+
+    for number, line in lines(sys.stdin.buffer):
+        if isinstance(line, str):
+            yield line
+        else:
+            note(f"error: line {number}: {line}")
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ def run_text(stream: BinaryIO, pack: str | None, folder: Path | None, output: Fo
     writer = RowWriter(TEXT_COLUMNS, output)
     series: Series | None = None
     complete = True
-    for number, line in _lines(stream):
+    for number, line in lines(stream):
         if isinstance(line, Exception):
             note(f"error: line {number}: {line}")
             complete = False
@@ -39,7 +39,8 @@ def run_text(stream: BinaryIO, pack: str | None, folder: Path | None, output: Fo
     return complete
 
 
-def _lines(stream: BinaryIO) -> Iterator[tuple[int, str | Exception]]:
+def lines(stream: BinaryIO) -> Iterator[tuple[int, str | Exception]]:
+    """Each line with its number from 1, or why it cannot be read: not UTF-8, or longer than `MAX_LINE_BYTES`."""
     number = 0
     while line := stream.readline(MAX_LINE_BYTES + 1):
         number += 1
