@@ -56,7 +56,7 @@ def convert(data: bytes, name: str, input_name: str, output_name: str) -> bytes:
             source, side = tensors[sources[0]], sides[sources[0]]
             kernel, stride = config["kernel_size"][0], config["strides"][0]
             pads = same_pads(side, kernel, stride) if config["padding"] == "same" else (0, 0)
-            window = {"strides": [stride] * 2, "pads": [pads[0], pads[0], pads[1], pads[1]], "kernel_shape": [kernel] * 2}
+            window: dict[str, Any] = {"strides": [stride] * 2, "pads": [pads[0], pads[0], pads[1], pads[1]], "kernel_shape": [kernel] * 2}
             sides[key] = (side + sum(pads) - kernel) // stride + 1
             stored = weights[key]
             if kind == "SeparableConv2D":

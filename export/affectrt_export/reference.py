@@ -31,7 +31,7 @@ def letterboxed(region: F32, width_px: int, height_px: int) -> F32:
 
 
 def box_region(
-    box: Sequence[float], crop: Mapping[str, Any], right_eye: Sequence[float] = (0, 0), left_eye: Sequence[float] = (1, 0)
+    box: Sequence[float] | F32, crop: Mapping[str, Any], right_eye: Sequence[float] | F32 = (0, 0), left_eye: Sequence[float] | F32 = (1, 0)
 ) -> F32:
     """The `box` crop of docs/pack-format.md: (2, 3) map from crop coordinates in [0, 1] to picture pixels.
 
@@ -69,7 +69,7 @@ def key_point_region(points: F32, template: F32, width_px: int, height_px: int) 
     `points` (K, 2) are picture pixels (edges: pixel i covers [i, i + 1]), `template` (K, 2) tensor pixels on the same terms.
     """
     back = np.linalg.inv(np.vstack([similarity(points, template), [0, 0, 1]]))[:2]
-    return (back * np.array([width_px, height_px, 1.0])).astype(np.float32)
+    return np.asarray(back * np.array([width_px, height_px, 1.0]), np.float32)
 
 
 def sample(image: U8, region: F32, width_px: int, height_px: int, pad: Sequence[float]) -> F32:
@@ -89,7 +89,7 @@ def sample(image: U8, region: F32, width_px: int, height_px: int, pad: Sequence[
     bottom = picture[yb, xa] * (1 - fx) + picture[yb, xb] * fx
     out = top * (1 - fy) + bottom * fy
     out[outside] = np.asarray(pad, np.float64)
-    return out.astype(np.float32)
+    return np.asarray(out, np.float32)
 
 
 def to_color(pixels: F32, source: str, target: str) -> F32:

@@ -61,7 +61,7 @@ def read(data: bytes) -> Network:
         shapes[i] = tuple(int(v) for v in tensor.ShapeAsNumpy()) if tensor.ShapeLength() else ()
         buffer = model.Buffers(tensor.Buffer())
         if buffer.DataLength():
-            flat = np.frombuffer(buffer.DataAsNumpy().tobytes(), _TYPES[tensor.Type()])
+            flat: Array = np.frombuffer(buffer.DataAsNumpy().tobytes(), _TYPES[tensor.Type()])
             sparsity = tensor.Sparsity()
             constants[i] = flat.reshape(shapes[i]) if sparsity is None else _dense(flat, shapes[i], sparsity)
     network = Network(

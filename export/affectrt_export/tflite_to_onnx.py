@@ -8,6 +8,7 @@ matrix product and the layer normalisations that TFLite spells out in ten operat
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -99,7 +100,7 @@ class _Converter:
         axis %= rank
         return [0, 2, 3, 1][axis] if self.first and rank == 4 else axis
 
-    def _emit(self, op: Operator, kind: str, inputs: Sequence[str], **attributes: object) -> None:
+    def _emit(self, op: Operator, kind: str, inputs: Sequence[str], **attributes: Any) -> None:
         out = self.graph.add(kind, inputs, **attributes)
         code = op.options.FusedActivationFunction() if hasattr(op.options, "FusedActivationFunction") else 0
         if code:

@@ -50,7 +50,7 @@ def probabilities(network: runner.Onnx, value: reference.F32, temperature: float
     """(n, 7) probabilities of images (n, 1, 64, 64)."""
     logits = network({"image": value})["logits"].astype(np.float64) / temperature
     power = np.exp(logits - logits.max(1, keepdims=True))
-    return power / power.sum(1, keepdims=True)
+    return np.asarray(power / power.sum(1, keepdims=True))
 
 
 def tensors(images: npt.NDArray[np.uint8]) -> reference.F32:

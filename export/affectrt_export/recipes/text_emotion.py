@@ -124,7 +124,7 @@ def make(options: Options, precisions: Sequence[str]) -> None:
         if p in precisions
     ]
     manifest = _manifest(variants, [float(t) for t in chosen])
-    files: dict[str, bytes | Path] = {"CARD.md": _card(variants, chosen), "tokenizer.json": words}
+    files: dict[str, bytes | Path] = {"CARD.md": _card(variants, [float(t) for t in chosen]), "tokenizer.json": words}
     files |= {f"model.{p}.onnx": models[p] for p in precisions}
     files |= {f"golden/{name}.probs.npy": npy_bytes(value) for name, value in golden.items()}
     save(options, manifest, files)
