@@ -1,0 +1,288 @@
+"""The one parser: every rule of docs/pack-format.md broken once, each with the place and the reason in the error."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import numpy as np
+import pytest
+from affectrt import _core
+from affectrt.errors import PackError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support import ALL
+
+DROP = object()
+
+
+def changed(manifest: str, path: str, value: object) -> str:
+    """The manifest as JSON with the value at "files.0.path" changed, or dropped; "labels.+" appends."""
+    content = copy.deepcopy(ALL[manifest])
+    *way, last = path.split(".")
+    at = content
+    for step in way:
+        at = at[int(step)] if step.isdigit() else at[step]
+    if last == "+":
+        at.append(value)
+    elif value is DROP:
+        del at[int(last) if last.isdigit() else last]
+    else:
+        at[int(last) if last.isdigit() else last] = value
+    return json.dumps(content)
+
+
+def in_float32(value: object) -> object:
+    """The constants are kept as float32: equal is what is equal after that."""
+    if isinstance(value, dict):
+        return {key: in_float32(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [in_float32(item) for item in value]
+    return float(np.float32(value)) if isinstance(value, (int, float)) and abs(value) < 1e6 else value
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_good_manifests_survive_being_read_and_written(name):
+    text = _core.parse_manifest(json.dumps(ALL[name]))
+    assert in_float32(json.loads(text)) == in_float32(ALL[name])
+    assert _core.parse_manifest(text) == text
+
+
+# manifest, place, value, what the error must say
+CASES = [
+    ("xception-fer7", "format", "other-pack", r"format: expected affectrt-pack, got \"other-pack\""),
+    ("xception-fer7", "format_version", 2, r"format_version: expected 1, got 2.*upgrade"),
+    ("xception-fer7", "format_version", 0, r"format_version: expected an integer"),
+    ("xception-fer7", "format_version", 1.0, r"format_version: expected an integer in .*, got 1\.0"),
+    ("xception-fer7", "format_version", True, r"format_version: expected an integer in .*, got true"),
+    ("xception-fer7", "name", "Upper", r"name: expected a name of lower-case"),
+    ("xception-fer7", "name", "-first", r"name: expected a name"),
+    ("xception-fer7", "name", "a" * 65, r"name: expected a name"),
+    ("xception-fer7", "name", "../x", r"name: expected a name"),
+    ("xception-fer7", "name", 3, r"name: expected a text, got 3"),
+    ("xception-fer7", "version", "1.0", r"version: expected MAJOR.MINOR.PATCH"),
+    ("xception-fer7", "version", "1.0.0.0", r"version: expected MAJOR"),
+    ("xception-fer7", "version", "01.0.0", r"version: expected MAJOR"),
+    ("xception-fer7", "version", "1..0", r"version: expected MAJOR"),
+    ("xception-fer7", "version", "1.0.0-rc1", r"version: expected MAJOR"),
+    ("xception-fer7", "task", "face-recognition", r"task: expected face-detection \| .* got \"face-recognition\""),
+    ("xception-fer7", "description", "", r"description: expected a text that is not empty"),
+    ("xception-fer7", "description", "a\nb", r"description: expected one line"),
+    ("xception-fer7", "description", "x" * 20000, r"description: expected a text of at most"),
+    ("xception-fer7", "license", "MIT", r"license: expected an object, got \"MIT\""),
+    ("xception-fer7", "license.weights", DROP, r"license.weights: expected this key, got none"),
+    ("xception-fer7", "license.code", "", r"license.code: expected a text that is not empty"),
+    ("xception-fer7", "license.weights", "NOASSERTION", r"license.weights: expected an SPDX"),
+    ("xception-fer7", "license.weights", "unknown", r"license.weights: expected an SPDX"),
+    ("xception-fer7", "source", [], r"source: expected an array of 1 to"),
+    ("xception-fer7", "source.0.sha256", "ABC", r"source\[0\].sha256: expected 64 lower-case hex"),
+    ("xception-fer7", "source.0.color", "red", r"source\[0\]: expected only the keys .*unknown key \"color\""),
+    ("xception-fer7", "card", "MISSING.md", r"card: expected a file that is listed under files"),
+    ("xception-fer7", "card", "../CARD.md", r"card: expected a relative path inside the pack, .*part \"\.\.\""),
+    ("xception-fer7", "intended_use", DROP, r"intended_use: expected this key"),
+    ("xception-fer7", "known_limits", [], r"known_limits: expected an array of 1"),
+    ("xception-fer7", "known_limits.0", "  ", r"known_limits\[0\]: expected a text that is not empty"),
+    ("xception-fer7", "recipe", 3, r"recipe: expected a text"),
+    ("xception-fer7", "surprise", 1, r"top level: expected only the keys .*unknown key \"surprise\""),
+    ("xception-fer7", "files", {}, r"files: expected an array"),
+    ("xception-fer7", "files.0.size_bytes", -1, r"files\[0\].size_bytes: expected an integer"),
+    ("xception-fer7", "files.0.size_bytes", 2**63, r"files\[0\].size_bytes: expected an integer"),
+    ("xception-fer7", "files.0.size_bytes", 2**70, r"files\[0\].size_bytes: expected an integer"),
+    ("xception-fer7", "files.0.size_bytes", "12", r"files\[0\].size_bytes: expected an integer in .*got \"12\""),
+    ("xception-fer7", "files.0.sha256", "A" * 64, r"files\[0\].sha256: expected 64 lower-case"),
+    ("xception-fer7", "files.0.mode", 0o777, r"files\[0\]: expected only the keys"),
+    ("xception-fer7", "files.+", {"path": "pack.json", "size_bytes": 1, "sha256": "0" * 64}, r"path: expected a file other than pack.json"),
+    ("xception-fer7", "files.+", {"path": "CARD.md", "size_bytes": 1, "sha256": "0" * 64}, r"path: expected every path once"),
+    ("xception-fer7", "files.+", {"path": "CARD.md/x", "size_bytes": 1, "sha256": "0" * 64}, r"files: expected paths of which none is the folder"),
+    ("xception-fer7", "inputs", [], r"inputs: expected an array of 1"),
+    ("xception-fer7", "inputs.0.kind", "audio", r"inputs\[0\].kind: expected image \| text"),
+    ("xception-fer7", "inputs.0.layout", "chwn", r"inputs\[0\].layout: expected nchw \| nhwc"),
+    ("xception-fer7", "inputs.0.color", "cmyk", r"inputs\[0\].color: expected rgb"),
+    ("xception-fer7", "inputs.0.width_px", 0, r"inputs\[0\].width_px: expected an integer in \[1, 8192\]"),
+    ("xception-fer7", "inputs.0.width_px", 1000000, r"inputs\[0\].width_px: expected an integer in \[1, 8192\]"),
+    ("xception-fer7", "inputs.0.mean", [1, 2, 3], r"inputs\[0\].mean: expected an array of 1"),
+    ("xception-fer7", "inputs.0.scale", [0], r"inputs\[0\].scale: expected scales other than 0"),
+    ("xception-fer7", "inputs.0.scale", [1e-50], r"inputs\[0\].scale: expected scales other than 0"),
+    ("xception-fer7", "inputs.0.scale", [1e300], r"inputs\[0\].scale\[0\]: expected a number in"),
+    ("xception-fer7", "inputs.0.pad_value", [256], r"inputs\[0\].pad_value\[0\]: expected a number in \[0.0, 255.0\]"),
+    ("xception-fer7", "inputs.0.fit", "fill", r"inputs\[0\].fit: expected stretch \| letterbox"),
+    ("xception-fer7", "inputs.0.dynamic_batch", 1, r"inputs\[0\].dynamic_batch: expected true or false"),
+    ("xception-fer7", "inputs.0.crop", {"kind": "circle"}, r"crop.kind: expected box \| key_points"),
+    ("xception-fer7", "inputs.0.crop", {"kind": "box"}, r"crop.scale: expected this key"),
+    ("xception-fer7", "inputs.0.crop", {"kind": "key_points", "points": ["elbow", "mouth"], "template": [[0, 0], [1, 1]]}, r"points\[0\]: expected right_eye"),
+    ("xception-fer7", "inputs.0.crop", {"kind": "key_points", "points": ["mouth"], "template": [[0, 0]]}, r"points: expected an array of 2 to"),
+    ("xception-fer7", "inputs.0.crop", {"kind": "key_points", "points": ["mouth", "mouth"], "template": [[0, 0], [1, 1]]}, r"every key point once"),
+    ("xception-fer7", "inputs.0.crop", {"kind": "key_points", "points": ["mouth", "nose_tip"], "template": [[0, 0]]}, r"template: expected an array of 2"),
+    ("xception-fer7", "inputs.0.crop", {"kind": "key_points", "points": ["mouth", "nose_tip"], "template": [[1, 1], [1, 1]]}, r"do not all coincide"),
+    ("xception-fer7", "outputs", [], r"outputs: expected one output of kind"),
+    ("xception-fer7", "outputs.0.kind", "boxes", r"outputs\[0\].kind: expected probabilities \| logits"),
+    ("xception-fer7", "outputs.0.shape", [-1, 8], r"outputs\[0\].shape: expected 7 numbers an item \(one a label\), got \[-1, 8\]"),
+    ("xception-fer7", "outputs.0.shape", [-1, 0], r"outputs\[0\].shape\[1\]: expected a size, or -1"),
+    ("xception-fer7", "outputs.0.shape", [2**24, 2**24], r"outputs\[0\].shape: expected a shape of at most"),
+    ("xception-fer7", "outputs.0.shape", [1] * 9, r"outputs\[0\].shape: expected an array of 0 to 8"),
+    ("xception-fer7", "labels", [], r"labels: expected at least one label"),
+    ("xception-fer7", "labels.0.name", "unknown", r"labels\[0\].name: expected a label other than unknown"),
+    ("xception-fer7", "labels.1.name", ALL["xception-fer7"]["labels"][0]["name"], r"labels\[1\].name: expected every label once"),
+    ("xception-fer7", "labels.0.valence", 1.5, r"labels\[0\].valence: expected a number in \[-1.0, 1.0\]"),
+    ("xception-fer7", "labels.6", DROP, r"outputs\[0\].shape: expected 6 numbers"),
+    ("xception-fer7", "decode.kind", "ssd", r"decode.kind: expected softmax \| sigmoid"),
+    ("xception-fer7", "decode.temperature", 0, r"decode.temperature: expected a number in"),
+    ("xception-fer7", "decode.thresholds", [0.5] * 7, r"decode.thresholds: expected an empty array"),
+    ("xception-fer7", "decode.unknown_below", "NaN", r"decode.unknown_below: expected a number"),
+    ("xception-fer7", "variants", [], r"variants: expected an array of 1"),
+    ("xception-fer7", "variants.0.file", "other.onnx", r"variants\[0\].file: expected a file that is listed under files"),
+    ("xception-fer7", "variants.0.file", "/etc/passwd", r"variants\[0\].file: expected a relative path inside the pack.*absolute"),
+    ("xception-fer7", "variants.0.name", "auto", r"variants\[0\].name: expected a name other than auto"),
+    ("xception-fer7", "variants.0.name", "a/b", r"variants\[0\].name: expected a name of letters"),
+    ("xception-fer7", "variants.+", ALL["xception-fer7"]["variants"][0], r"variants\[.\].name: expected every variant name once"),
+    ("xception-fer7", "variants.0.format", "pickle", r"variants\[0\].format: expected onnx \| gguf"),
+    ("xception-fer7", "variants.0.format", "gguf", r"variants\[0\].format: expected onnx for the task face-expression"),
+    ("xception-fer7", "variants.0.precision", "fp8", r"variants\[0\].precision: expected fp32"),
+    ("xception-fer7", "variants.0.golden_tolerance_abs", -1, r"golden_tolerance_abs: expected a number in"),
+    ("xception-fer7", "variants.0.requires", ["rm -rf"], r"requires\[0\]: expected a name of letters"),
+    ("xception-fer7", "variants.0.measured", [{"metric": "a", "data": "b"}], r"measured\[0\].value: expected this key"),
+    ("xception-fer7", "golden", [], r"golden: expected an array of 1"),
+    ("xception-fer7", "golden.0.input", {"text": "hi"}, r"golden\[0\].input: expected the key image, got \"text\""),
+    ("xception-fer7", "golden.0.input.color", "rgb", r"golden\[0\].input.color: expected rgb8"),
+    ("xception-fer7", "golden.0.input.image", "CARD.md", r"golden\[0\].input.image: expected a .npy file"),
+    ("xception-fer7", "golden.0.input.image", "golden/none.npy", r"golden\[0\].input.image: expected a file that is listed"),
+    ("xception-fer7", "golden.0.expected", {}, r"golden\[0\].expected: expected the key probs only, got none"),
+    ("xception-fer7", "golden.0.expected", {"tokens": "CARD.md"}, r"golden\[0\].expected: expected the key probs only"),
+    ("blazeface-full-range", "decode.strides", [4, 8], r"decode.anchors_per_cell: expected an array of 2"),
+    ("blazeface-full-range", "decode.anchors_per_cell", [2], r"shape: expected \d+ numbers an item \(\d+ anchors"),
+    ("blazeface-full-range", "decode.key_points", ["right_eye"], r"shape: expected \d+ numbers an item"),
+    ("blazeface-full-range", "decode.key_points.0", "elbow", r"decode.key_points\[0\]: expected right_eye"),
+    ("blazeface-full-range", "decode.strides", [0], r"decode.strides\[0\]: expected an integer in \[1"),
+    ("blazeface-full-range", "decode.score_threshold", 2, r"decode.score_threshold: expected a number"),
+    ("blazeface-full-range", "labels", [{"name": "face", "valence": 0, "arousal": 0}], r"labels: expected an empty list"),
+    ("face-mesh-478", "decode.count", 468, r"shape: expected 1404 numbers an item"),
+    ("face-mesh-478", "decode.presence_threshold", None, r"decode.presence_threshold: expected a number"),
+    ("blendshapes-52", "decode.landmark_indices", [1, 2], r"inputs\[0\].shape: expected \[..., 2, 2\]"),
+    ("blendshapes-52", "decode.landmark_indices.0", -1, r"decode.landmark_indices\[0\]: expected an integer"),
+    ("blendshapes-52", "labels.51", DROP, r"outputs\[0\].shape: expected 51 numbers"),
+    ("text", "inputs.0.tokenizer", "none.json", r"inputs\[0\].tokenizer: expected a file that is listed"),
+    ("text", "inputs.0.max_tokens", 0, r"inputs\[0\].max_tokens: expected an integer"),
+    ("text", "inputs.0.mask_tensor", "input_ids", r"inputs\[0\]: expected different names"),
+    ("text", "decode.thresholds", [0.5], r"decode.thresholds: expected 2 numbers, one a label, got an array of 1"),
+    ("text", "decode.thresholds.0", 1.5, r"decode.thresholds\[0\]: expected a number in \[0.0, 1.0\]"),
+    ("text", "decode.kind", "identity", r"outputs: expected one output of kind probabilities, got 0"),
+    ("text", "inputs.0", {"tensor": "x", "kind": "tensor", "shape": [1]}, r"inputs\[0\].kind: expected text for the task text-emotion"),
+    ("text", "outputs.+", {"tensor": "logits", "kind": "embedding", "shape": [1]}, r"outputs\[1\].tensor: expected every tensor once"),
+    ("chat", "inputs.0.context_tokens", 0, r"inputs\[0\].context_tokens: expected an integer"),
+    ("chat", "decode.top_p", 0, r"decode.top_p: expected a number"),
+    ("chat", "decode.stop", [""], r"decode.stop\[0\]: expected a text that is not empty"),
+    ("chat", "variants.0.format", "onnx", r"variants\[0\].format: expected gguf for the task dialogue"),
+    ("chat", "files.0.remote", "pypi:x==1/CARD.md", r"card: expected a file that the pack carries"),
+    ("chat", "files.2.remote", "", r"files\[2\].remote: expected a text that is not empty"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("manifest", "path", "value", "said"), CASES, ids=[f"{c[0]}-{c[1]}-{str(c[2])[:30]}" for c in CASES])
+def test_each_rule_broken_once(manifest, path, value, said):
+    with pytest.raises(PackError, match=said) as caught:
+        _core.parse_manifest(changed(manifest, path, value))
+    assert str(caught.value).startswith("pack.json: ")
+
+
+@pytest.mark.parametrize("key", sorted(ALL["xception-fer7"].keys() - {"recipe"}))
+def test_every_key_is_needed(key):
+    with pytest.raises(PackError, match=rf"pack.json: {key}: expected this key, got none"):
+        _core.parse_manifest(changed("xception-fer7", key, DROP))
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("/abs", "absolute"), ("a//b", "empty part"), ("a/./b", "part"), ("a/../b", "part"), ("..", "part"), ("a\\b", "backslash"),
+        ("C:x", "drive"), ("a\nb", "control"), ("a\0b", "control"), ("a/", "empty part"), ("x" * 300, "255"), ("x/" * 600 + "x", "1024"), ("", "empty"),
+    ],
+)  # fmt: skip
+def test_paths_that_may_leave_the_pack(path, why):
+    with pytest.raises(PackError, match=rf"files\[0\].path: expected a relative path inside the pack.*{why}"):
+        _core.parse_manifest(changed("xception-fer7", "files.0.path", path))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "expected UTF-8 JSON"),
+        ("{", "expected UTF-8 JSON"),
+        ("[]", "top level: expected an object, got an array of 0"),
+        ("null", "top level: expected an object, got null"),
+        ("{} {}", "expected UTF-8 JSON"),
+        ('{"format": NaN}', "expected UTF-8 JSON"),
+        ('{"format": Infinity}', "expected UTF-8 JSON"),
+        ('{"format": 1e999}', "overflow"),
+        ('{"format": 01}', "expected UTF-8 JSON"),
+        ("{'format': 1}", "expected UTF-8 JSON"),
+        ('{"format": 1,}', "expected UTF-8 JSON"),
+        ('{"format": 1 /* no */}', "expected UTF-8 JSON"),
+        ('{"a": 1, "a": 1}', 'every key once, got "a" twice'),
+        ('{"x": {"a": 1, "b": {"a": 2}, "a": 1}}', 'every key once, got "a" twice'),
+        ('{"format": "\\ud800"}', "expected UTF-8 JSON"),
+        ("[" * 100_000, "levels of nesting"),
+        ('{"a":' * 100_000, "levels of nesting"),
+        (" " * (1 << 20) + "{}", "at most 1048576 bytes"),
+        (b'{"format": "\xff"}', "expected UTF-8 JSON"),
+        (b'{"format": "\xc0\xaf"}', "expected UTF-8 JSON"),
+        (b"\xff\xfe{\x00}\x00", "expected UTF-8 JSON"),
+    ],
+    ids=lambda value: str(value)[:24],
+)
+def test_texts_that_are_no_manifest(text, said):
+    with pytest.raises(PackError, match=said):
+        _core.parse_manifest(text)
+
+
+def test_a_newer_format_says_so_before_anything_else():
+    text = json.dumps({"format": "affectrt-pack", "format_version": 7, "whatever": ["a newer format", "may hold"]})
+    with pytest.raises(PackError, match=r"expected 1, got 7.*newer affectrt; upgrade"):
+        _core.parse_manifest(text)
+
+
+def test_the_largest_manifest_that_is_allowed_is_read():
+    content = copy.deepcopy(ALL["xception-fer7"])
+    text = json.dumps(content)
+    assert _core.parse_manifest(text + " " * ((1 << 20) - len(text)))
+
+
+def places(value: object, way: tuple = ()) -> list[tuple]:
+    if isinstance(value, dict):
+        return [way, *(place for key, item in value.items() for place in places(item, (*way, key)))]
+    if isinstance(value, list):
+        return [way, *(place for i, item in enumerate(value[:3]) for place in places(item, (*way, i)))]
+    return [way]
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.sampled_from(sorted(ALL)), st.data(), JSON_VALUES)
+def test_any_value_anywhere_is_taken_or_refused(name, data, value):
+    content = copy.deepcopy(ALL[name])
+    way = data.draw(st.sampled_from([place for place in places(content) if place]))
+    at = content
+    for step in way[:-1]:
+        at = at[step]
+    at[way[-1]] = value
+    try:
+        text = _core.parse_manifest(json.dumps(content))
+    except PackError as error:
+        assert str(error).startswith("pack.json: ")
+        assert "expected" in str(error)
+        assert "\n" not in str(error)
+        assert len(str(error)) < 2000
+    else:
+        assert _core.parse_manifest(text) == text
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=200))
+def test_any_bytes_are_refused(data):
+    with pytest.raises(PackError, match=r"^pack.json: .*expected"):
+        _core.parse_manifest(data)
