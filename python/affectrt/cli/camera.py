@@ -17,21 +17,25 @@ class Camera:
     """`/dev/video<index>` through V4L2. Stamps are `time.monotonic_ns()` at arrival. ValueError or OSError if it cannot be opened."""
 
     def __init__(self, index: int, *, size: str = "640x480") -> None:
-        device = Path(f"/dev/video{index}")
-        if not device.exists():
-            there = ", ".join(sorted(path.name.removeprefix("video") for path in Path("/dev").glob("video*"))) or "none"
-            raise ValueError(f"no camera {index}: {device} does not exist (cameras here: {there})")
-        av = pyav()
-        try:
-            self._container: Any = av.open(str(device), format="v4l2", options={"video_size": size})
-        except av.error.FFmpegError as error:
-            raise ValueError(f"camera {index}: {error.strerror or error} ({device}, {size})") from None
+        self._container: Any = self._open(index, size)
         self._newest: tuple[Any, int] | None = None
         self._error: BaseException | None = None
         self._stop = False
         self._arrived = threading.Condition()
         self._thread = threading.Thread(target=self._read, name="camera", daemon=True)
         self._thread.start()
+
+    @staticmethod
+    def _open(index: int, size: str) -> Any:
+        device = Path(f"/dev/video{index}")
+        if not device.exists():
+            there = ", ".join(sorted(path.name.removeprefix("video") for path in Path("/dev").glob("video*"))) or "none"
+            raise ValueError(f"no camera {index}: {device} does not exist (cameras here: {there})")
+        av = pyav()
+        try:
+            return av.open(str(device), format="v4l2", options={"video_size": size})
+        except av.error.FFmpegError as error:
+            raise ValueError(f"camera {index}: {error.strerror or error} ({device}, {size})") from None
 
     def __enter__(self) -> Camera:
         return self
@@ -50,6 +54,7 @@ class Camera:
                     self._arrived.notify()
                 if self._stop:
                     return
+            raise EOFError("it gives no more frames")
         except Exception as error:  # told to the thread that waits for frames
             with self._arrived:
                 self._error = error
