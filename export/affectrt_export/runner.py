@@ -15,10 +15,10 @@ F32 = npt.NDArray[np.float32]
 class Onnx:
     """One ONNX network; call it with its inputs by name, get its outputs by name."""
 
-    def __init__(self, model: bytes) -> None:
+    def __init__(self, model: bytes, threads: int = 1) -> None:
         options = onnxruntime.SessionOptions()
-        # One thread: sums come in one order, so that a pack made twice is the same twice.
-        options.intra_op_num_threads = 1
+        # A fixed number of threads: sums come in one order, so that a pack made twice is the same twice.
+        options.intra_op_num_threads = threads
         self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         self._outputs = [o.name for o in self._session.get_outputs()]
 

@@ -6,6 +6,7 @@ python -m affectrt_export.recipes.dialogue --out DIR
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,9 +107,9 @@ def make(options: Options) -> None:
     save(options, manifest, files, remote={FILE: RemoteFile(MEMBER.origin, len(data), MEMBER.sha256)})
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Command line."""
-    make(arguments(__doc__))
+    make(arguments(__doc__, argv))
 
 
 if __name__ == "__main__":

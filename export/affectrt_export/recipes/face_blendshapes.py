@@ -5,6 +5,7 @@ python -m affectrt_export.recipes.face_blendshapes --out DIR
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -189,9 +190,9 @@ def make(options: Options) -> None:
     save(options, manifest, files)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Command line."""
-    make(arguments(__doc__))
+    make(arguments(__doc__, argv))
 
 
 if __name__ == "__main__":

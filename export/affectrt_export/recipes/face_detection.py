@@ -5,6 +5,7 @@ python -m affectrt_export.recipes.face_detection --out DIR
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -226,9 +227,9 @@ def make(spec: Detector, options: Options) -> None:
     save(options, manifest, files)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Command line."""
-    options = arguments(__doc__)
+    options = arguments(__doc__, argv)
     for spec in (FULL, SHORT):
         make(spec, options)
 

@@ -5,6 +5,7 @@ python -m affectrt_export.recipes.face_expression --data fer2013_public_test.npz
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -176,9 +177,9 @@ def make(options: Options) -> None:
     save(options, manifest, files)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Command line."""
-    make(arguments(__doc__, data="FER2013's PublicTest as .npz, to measure and to choose the temperature"))
+    make(arguments(__doc__, argv, data="FER2013's PublicTest as .npz, to measure and to choose the temperature"))
 
 
 if __name__ == "__main__":

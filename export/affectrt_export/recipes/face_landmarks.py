@@ -5,6 +5,7 @@ python -m affectrt_export.recipes.face_landmarks --out DIR
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -155,9 +156,9 @@ def make(options: Options) -> None:
     save(options, manifest, files)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Command line."""
-    make(arguments(__doc__))
+    make(arguments(__doc__, argv))
 
 
 if __name__ == "__main__":

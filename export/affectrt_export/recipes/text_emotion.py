@@ -29,7 +29,9 @@ WEIGHTS = Member(_PACKAGE, f"{_FOLDER}/model.safetensors", "53aa51172d142c89d901
 TOKENIZER = Member(_PACKAGE, f"{_FOLDER}/tokenizer.json", "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037")
 PRECISIONS = ("fp32", "int8")
 _BATCH = 64
-TOLERANCE = {"fp32": 0.001, "int8": 0.06}
+# What the golden vectors, which come from the first variant, may be off in it, and in an int8 variant beside it.
+TOLERANCE = {"fp32": 0.001, "int8": 0.02}
+TOLERANCE_TO_FP32 = 0.1
 UNKNOWN_BELOW = 0.2
 SENTENCES = {
     "exam": "I finally passed the exam!",
@@ -92,7 +94,7 @@ def make(options: Options, precisions: Sequence[str]) -> None:
     tokenizer = Tokenizer.from_str(words.decode())
     tokenizer.enable_truncation(MAX_TOKENS)
     texts, truth = read_rows(options.data / "train.tsv", len(GOEMOTIONS))
-    encoder = runner.Onnx(minilm.build(weights, None, "fp32", MAX_TOKENS))
+    encoder = runner.Onnx(minilm.build(weights, None, "fp32", MAX_TOKENS), threads=2)
     head = train(features(encoder, tokenizer, texts), truth, Training())
 
     dev, dev_truth = read_rows(options.data / "dev.tsv", len(GOEMOTIONS))
@@ -101,11 +103,8 @@ def make(options: Options, precisions: Sequence[str]) -> None:
     probs = {p: sigmoid(run(networks[p], tokenizer, dev, "logits")) for p in PRECISIONS}
     scores = {p: f1(cross_fitted(probs[p], dev_truth), dev_truth) for p in PRECISIONS}
     chosen = thresholds(probs["int8"], dev_truth)
-    golden = {name: sigmoid(run(networks["fp32"], tokenizer, [text], "logits"))[0] for name, text in SENTENCES.items()}
-    small = {name: sigmoid(run(networks["int8"], tokenizer, [text], "logits"))[0] for name, text in SENTENCES.items()}
-    off = max(float(np.abs(small[name] - golden[name]).max()) for name in SENTENCES)
-    if off > TOLERANCE["int8"] / 1.5:
-        raise RuntimeError(f"int8 is off by {off:.3f} on the golden sentences, too near its tolerance of {TOLERANCE['int8']}")
+    first, *rest = [p for p in PRECISIONS if p in precisions]
+    golden = {name: sigmoid(run(networks[first], tokenizer, [text], "logits"))[0] for name, text in SENTENCES.items()}
     data_name = "GoEmotions dev (5,426), thresholds cross-fitted in 5 folds"
     variants = [
         {
@@ -113,15 +112,14 @@ def make(options: Options, precisions: Sequence[str]) -> None:
             "file": f"model.{p}.onnx",
             "format": "onnx",
             "precision": p,
-            "golden_tolerance_abs": TOLERANCE[p],
+            "golden_tolerance_abs": TOLERANCE[p] if p == first else TOLERANCE_TO_FP32,
             "requires": ["CPUExecutionProvider"] if p == "int8" else [],
             "measured": [
                 measured("macro_f1", data_name, scores[p][0], COMMAND, scores["fp32"][0]),
                 measured("micro_f1", data_name, scores[p][1], COMMAND, scores["fp32"][1]),
             ],
         }
-        for p in PRECISIONS
-        if p in precisions
+        for p in (first, *rest)
     ]
     manifest = _manifest(variants, [float(t) for t in chosen])
     files: dict[str, bytes | Path] = {"CARD.md": _card(variants, [float(t) for t in chosen]), "tokenizer.json": words}
@@ -189,11 +187,11 @@ def _card(variants: Sequence[dict[str, Any]], chosen: Sequence[float]) -> bytes:
     return card(NAME, sections, variants)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Command line."""
     command = parser(__doc__, "folder with GoEmotions' train.tsv, dev.tsv and labels.txt")
     command.add_argument("--variants", default="int8", help="which to write, with commas: fp32, int8")
-    read = command.parse_args()
+    read = command.parse_args(argv)
     wanted = read.variants.split(",")
     if not set(wanted) <= set(PRECISIONS):
         command.error(f"--variants must be of {', '.join(PRECISIONS)}")
