@@ -183,3 +183,10 @@ def test_this_machine_in_every_format(cli: Callable[..., Done]) -> None:
     assert "CPUExecutionProvider" in checks["providers"]["data"]["providers"]
     assert document["ok"] == all(check["status"] != PROBLEM for check in document["checks"])
     assert all(check["fix"] for check in document["checks"] if check["status"] == PROBLEM)
+
+
+def test_a_pack_that_was_not_pulled_is_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AFFECTRT_CACHE_DIR", str(tmp_path / "cache"))
+    check = named(examine(place(tmp_path, FULL)))["pack smollm2-135m"]
+    assert (check.status, check.fix) == (NOTE, "affectrt packs pull smollm2-135m")
+    assert not (tmp_path / "cache").exists()

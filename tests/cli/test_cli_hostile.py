@@ -52,6 +52,7 @@ def failed(done: Done, *said: str) -> None:
         ("empty.mp4", b"", "the file is empty"),
         ("noise.avi", bytes(range(256)) * 40, "neither a picture nor a video"),
     ],
+    ids=["text for a picture", "empty picture", "bomb", "text for a video", "empty video", "noise"],
 )
 def test_a_file_that_is_something_else(cli: Cli, tmp_path: Path, name: str, content: bytes, said: str) -> None:
     (tmp_path / name).write_bytes(content)

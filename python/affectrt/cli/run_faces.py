@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from affectrt import Face
     from affectrt.perception.observation import FaceObservation
 
+PEOPLE = (Format.table, Format.md)
+"""Formats that show a row a person; thousands of rows are for machines."""
 TRACK_COLUMNS = ("track", "frames", "from_s", "to_s", "label", "share", "valence", "arousal", "confidence")
 
 
@@ -184,7 +186,7 @@ class _Moving:
             track.series.add((frame.stamp_ns - self._first_ns) / 1e9, seen)
             track.labels.append(seen.label)
             track.confidence.append(seen.confidence)
-        if self._output is not Format.table:
+        if self._output not in PEOPLE:
             self._rows.add(faces, frame.index, frame.name)
         if writer is not None:
             writer.write(annotate(frame.rgb, faces), frame.stamp_ns)
@@ -192,8 +194,8 @@ class _Moving:
     def _finish(self, target: Path | None, wall_s: float) -> None:
         import statistics
 
-        if self._output is Format.table:
-            table = RowWriter(TRACK_COLUMNS, Format.table, title=self._title)
+        if self._output in PEOPLE:
+            table = RowWriter(TRACK_COLUMNS, self._output, title=self._title)
             for track, seen in sorted(self._tracks.items()):
                 table.row(seen.row(track))
             table.close()
