@@ -73,5 +73,5 @@ $(VENV)/.installed: $(VENV)/.dialogue $(SOURCES)
 	@touch $@
 
 $(VENV)/.lint-tools: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet ".[dev]"
+	$(BIN)/python -m pip install --quiet "affectrt[dev]"  # installed just now; this only adds the tools
 	@touch $@
