@@ -1,5 +1,8 @@
 """image_to_tensor against its NumPy twin: every encoding, sizes 1, odd and prime, views of larger pictures, borders, turned regions."""
 
+import ctypes
+import mmap
+
 import numpy as np
 import pytest
 import reference
@@ -110,6 +113,36 @@ def test_reads_nothing_beyond_the_picture(color):
             )
         )
     np.testing.assert_array_equal(*results)
+
+
+@pytest.fixture
+def before_a_wall():
+    """Copies an array to where the next byte cannot be read: reading on ends the process, so this test would not merely fail."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    walls = []
+
+    def place(array):
+        pages = -(-array.nbytes // mmap.PAGESIZE)
+        memory = mmap.mmap(-1, (pages + 1) * mmap.PAGESIZE)
+        start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+        wall = ctypes.c_void_p(start + pages * mmap.PAGESIZE)
+        assert libc.mprotect(wall, mmap.PAGESIZE, 0) == 0
+        walls.append((memory, wall))
+        copy = np.frombuffer(memory, np.uint8, array.nbytes, pages * mmap.PAGESIZE - array.nbytes).reshape(array.shape)
+        copy[:] = array
+        return copy
+
+    yield place
+    for _, wall in walls:
+        libc.mprotect(wall, mmap.PAGESIZE, mmap.PROT_READ | mmap.PROT_WRITE)
+
+
+@pytest.mark.parametrize("color", COLORS)
+@pytest.mark.parametrize("size", [(2, 16), (4, 16), (8, 18), (48, 64), (62, 98)])
+def test_reads_no_byte_behind_the_picture(color, size, before_a_wall):
+    frame = before_a_wall(picture(color, *size))
+    for to_source in [(size[1] / 32, 0, 0, 0, size[0] / 32, 0), (1, 0, size[1] - 33, 0, 1, size[0] - 33), (0.3, 0.9, -3, 0.9, 0.3, -3)]:
+        compare(frame, color, to_source, 33, 33)
 
 
 def test_identity_is_exact():
