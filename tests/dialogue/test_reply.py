@@ -6,6 +6,7 @@ import asyncio
 import gc
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 from affectrt.dialogue import Dialogue
@@ -61,6 +62,17 @@ def test_a_follow_up_evaluates_only_what_is_new(chat):
     # All but the end of the last turn and the new one: a dozen tokens or so.
     assert stats.cached_tokens >= first.stats.prompt_tokens + first.stats.generated_tokens - 1
     assert stats.prompt_tokens - stats.cached_tokens < 24
+
+
+def test_a_conversation_can_be_taken_up_again(dialogue):
+    chat = dialogue.conversation("You are a kind friend.")
+    for text in ("I am Mara.", "I like the sea."):
+        chat.reply(text, max_tokens=12).read()
+    again = dialogue.conversation("You are a kind friend.", turns=chat.turns)
+    first, second = (c.reply("What do I like?", max_tokens=1) for c in (chat, again))
+    assert first.prompt_tokens == second.prompt_tokens
+    with pytest.raises(ValueError, match="of a turn"):
+        dialogue.conversation(turns=[replace(chat.turns[0], user="a\0")])
 
 
 def test_a_new_conversation_shares_the_system_message(dialogue):

@@ -23,14 +23,14 @@ class Conversation:
     May be used from several threads; one reply runs at a time.
     """
 
-    def __init__(self, runtime: Runtime, system: str | None, sampling: Sampling, seed: int | None) -> None:
+    def __init__(self, runtime: Runtime, system: str | None, sampling: Sampling, seed: int | None, turns: Sequence[Turn] = ()) -> None:
         self._runtime = runtime
         self._sampling = sampling
         self._seed = seed
         self._system = check_text(system, "system") if system is not None else None
         self._slot = Slot()
         self._lock = threading.RLock()
-        self._turns: list[Turn] = []
+        self._turns: list[Turn] = list(turns)
         self._first = 0  # older turns have left the context
         self._running: weakref.ref[Reply] | None = None
 

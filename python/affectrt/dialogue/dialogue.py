@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
 from affectrt.dialogue import native
 from affectrt.dialogue.conversation import Conversation, _check_seed
 from affectrt.dialogue.engine import Context, Model
+from affectrt.dialogue.reply import Turn
 from affectrt.dialogue.runtime import Runtime
 from affectrt.dialogue.sampling import Sampling
 from affectrt.dialogue.template import ChatTemplate, Message
@@ -90,18 +92,23 @@ class Dialogue:
         chat = ChatTemplate(template if template is not None else model.chat_template, model)
         self._runtime = Runtime(model, Context(model, context_tokens=tokens, threads=threads or native.default_threads()), chat)
 
-    def conversation(self, system: str | None = None, *, sampling: Sampling | None = None) -> Conversation:
-        """Start a conversation.
+    def conversation(self, system: str | None = None, *, sampling: Sampling | None = None, turns: Sequence[Turn] = ()) -> Conversation:
+        """Start a conversation, or go on with an earlier one.
 
         Args:
             system: Who the model is to be and what it knows; None leaves that to the model's template.
             sampling: Instead of the Dialogue's settings.
+            turns: What was said before, such as the `turns` of a conversation with the same model, oldest first.
 
         Raises:
-            TypeError, ValueError: `system` is not readable text.
+            TypeError, ValueError: `system`, or a text of `turns`, is not readable.
         """
         self._runtime.check_open()
-        return Conversation(self._runtime, system, sampling or self._sampling, self._seed)
+        for turn in turns:
+            check_text(turn.user, "the user's text of a turn")
+            if turn.note:
+                check_text(turn.note, "the note of a turn")
+        return Conversation(self._runtime, system, sampling or self._sampling, self._seed, turns)
 
     def prompt_tokens(self, text: str) -> list[int]:
         """The tokens of `text` as one user turn through the chat template: what a pack's golden vector holds."""
