@@ -1,5 +1,7 @@
 """The one parser: every rule of docs/pack-format.md broken once, each with the place and the reason in the error."""
 
+# ruff: noqa: E501  (a table of cases reads best with a case a line)
+
 from __future__ import annotations
 
 import copy

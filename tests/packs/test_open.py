@@ -253,7 +253,7 @@ def test_questions_that_have_no_answer(folder):
         pack.variant("int8")
     with pytest.raises(PackError, match=r"expected a file listed in pack.json, got \"../x\""):
         pack.file("../x")
-    with pytest.raises(PackError, match="expected the name of a pack, got 'no-such-pack'; there are: .*xception-fer7"):
+    with pytest.raises(PackError, match=r"expected the name of a pack, got 'no-such-pack'; there are: .*xception-fer7"):
         open_pack("no-such-pack")
     with pytest.raises(ValueError, match="revision is for a hub repository"):
         open_pack("xception-fer7", revision="main")

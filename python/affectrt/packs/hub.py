@@ -73,7 +73,7 @@ def bare_file(source: HubSource, *, revision: str | None, online: bool) -> Path:
     path = _file(source, fitting[0], revision, online)
     if path is None:
         raise PackError(f"{source.repo_id}: {fitting[0]!r} was listed and is not there")
-    return path.resolve()
+    return path  # the link: a blob has no suffix
 
 
 def _file(source: HubSource, name: str, revision: str | None, online: bool) -> Path | None:
@@ -123,13 +123,14 @@ def _snapshot(source: HubSource, revision: str | None) -> Path | None:
 
 @contextlib.contextmanager
 def _hub_errors(source: HubSource) -> Iterator[None]:
+    from huggingface_hub.constants import HF_HUB_OFFLINE
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
     try:
         yield
-    except OfflineModeIsEnabled as error:
-        raise PackError(f"{source.repo_id}: HF_HUB_OFFLINE is set, and the hub cache does not hold it") from error
-    except LocalEntryNotFoundError as error:
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
+        if HF_HUB_OFFLINE:
+            raise PackError(f"{source.repo_id}: HF_HUB_OFFLINE is set, and the hub cache does not hold it") from error
         raise PackError(f"{source.repo_id}: the hub cannot be reached, and its cache does not hold it: {_first_line(error)}") from error
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         raise PackError(f"{source.repo_id}: {_first_line(error)} (a private repository needs HF_TOKEN)") from error

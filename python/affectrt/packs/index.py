@@ -14,7 +14,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 from urllib.request import url2pathname
 
 from affectrt.errors import PackError
-from affectrt.packs.web import Web, without_secrets
+from affectrt.packs.web import Page, Web, with_secret_of, without_secrets
 
 __all__ = ["PipSettings", "Wheel", "find_wheel", "pip_settings"]
 
@@ -141,14 +141,20 @@ def _offers(place: str, package: str, settings: PipSettings) -> Iterator[Wheel]:
         return
     url = place if is_link else place.rstrip("/") + f"/{project}/"
     page = settings.web.page(url, accept=_ACCEPT, most_bytes=_MAX_PAGE_BYTES)
-    if page is None:
-        return
+    if page is not None:
+        for wheel in _from_page(page):
+            if local_path(wheel.url) is not None:
+                raise PackError(f"{without_secrets(url)}: {wheel.filename}: expected an address on the network, got {wheel.url}")
+            yield replace(wheel, url=with_secret_of(wheel.url, url))
+
+
+def _from_page(page: Page) -> Iterator[Wheel]:
     if "json" in page.content_type:
         try:
             files = json.loads(page.text)["files"]
             yield from (_from_json(entry, page.url) for entry in files)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise PackError(f"{without_secrets(url)}: expected the JSON of a package index, got something else: {error!r}") from error
+            raise PackError(f"{without_secrets(page.url)}: expected the JSON of a package index, got something else: {error!r}") from error
     else:
         yield from _from_html(page.text, page.url)
 

@@ -129,4 +129,4 @@ def _open_bare(path: Path, shown: str, allow_unverified: bool, license: str | No
         raise PackError(f"{shown}: expected a licence in the metadata of the file, got none; pass license= with its SPDX id")
     warnings.warn(f"{shown} is a bare model: its content, its origin and its licence ({chosen}) are unverified", UserWarning, stacklevel=3)
     task = "dialogue" if model.format == "gguf" else ""
-    return Pack(name=model.name or path.stem, version="", task=task, path=path.resolve(), source=shown, license=chosen)
+    return Pack(name=model.name or path.stem, version="", task=task, path=path.absolute(), source=shown, license=chosen)

@@ -123,6 +123,13 @@ def without_secrets(url: str) -> str:
     return urlunsplit(split._replace(netloc=split.netloc.rpartition("@")[2])) if "@" in split.netloc else url
 
 
+def with_secret_of(url: str, base: str) -> str:
+    """`url` with the user name and password of `base`, if it is on the same server and has none of its own."""
+    secret, at, host = urlsplit(base).netloc.rpartition("@")
+    split = urlsplit(url)
+    return urlunsplit(split._replace(netloc=f"{secret}@{host}")) if at and split.netloc == host else url
+
+
 def _split_secret(url: str) -> tuple[str, str | None]:
     split = urlsplit(url)
     if "@" in split.netloc:
