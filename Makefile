@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXTRAS := cpu,dialogue,video,plot,test
 SOURCES := $(shell find csrc cmake python export \( -name '__pycache__' -o -name '*.so' -o -name '*.pyc' \) -prune -o -type f -print) \
-           CMakeLists.txt pyproject.toml README.md LICENSE
+           CMakeLists.txt pyproject.toml
 
 # On x86-64 with AVX2 the language model engine is as fast with portable flags, and then the compiled wheel, which pip keeps, serves other
 # machines too. Elsewhere it is compiled for the very processor. Leaving its image tools out halves the time. A CMAKE_ARGS of yours wins.
@@ -68,7 +68,7 @@ $(VENV)/.dialogue: | $(VENV)/.made
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.dialogue $(SOURCES)
-	@echo "Compiling and installing affectrt"
+	@echo "Compiling and installing affectrt: one to two minutes"
 	$(BIN)/python -m pip install --quiet ".[$(EXTRAS)]"
 	@touch $@
 
