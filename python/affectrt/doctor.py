@@ -133,7 +133,10 @@ def _onnxruntime(at: Place) -> Iterator[Check]:
         return
     try:
         info = _ort_info()
-    except (ImportError, RuntimeError) as error:
+    except ImportError:  # the extension's own failure, told above
+        yield Check("onnxruntime", NOTE, f"{listed or override}: not tried, because affectrt._core cannot be loaded", data=found)
+        return
+    except RuntimeError as error:
         yield Check("onnxruntime", PROBLEM, f"{listed or override}: {' '.join(str(error).split())}", _ort_command(at), found)
         return
     numbers = tuple(int(part) for part in str(info["version"]).split(".")[:2])

@@ -62,7 +62,8 @@ def process() -> Callable[..., subprocess.Popen[bytes]]:
     def start(*arguments: str | Path, **options: object) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "affectrt", *map(str, arguments)]
         streams: dict[str, object] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-        return subprocess.Popen(command, env={**os.environ, "PYTHONUNBUFFERED": "1"}, **streams)  # type: ignore[call-overload,no-any-return]
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(streams.pop("env", None) or {})}  # type: ignore[dict-item]
+        return subprocess.Popen(command, env=environment, **streams)  # type: ignore[call-overload,no-any-return]
 
     return start
 

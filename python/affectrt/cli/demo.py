@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
 from affectrt.cli.errors import FAILED, describe, note
+from affectrt.cli.options import face_row, text_row
 from affectrt.cli.output import Format, OutputOption, Report, write
 
 if TYPE_CHECKING:
@@ -30,104 +31,111 @@ def demo(
     output: OutputOption = Format.table,
 ) -> None:
     """See a face, read its expression and a sentence, and stream an answer, all on this device's own processor."""
-    rows: list[dict[str, Any]] = []
-    face, seen, text_emotion, read = _look_and_read(image or photo(), text, save, rows)
-    problem = _answer(face, text_emotion, seen, text, image or photo(), rows)
-    if output is not Format.table:
-        document = {"face": seen[0].label if seen else None, "text": read.label, "timings": rows, "complete": not problem}
-        write(Report(("step", "ms", "detail"), rows, document), output)
-    else:
-        print()
-        write(Report(("step", "ms", "detail"), rows, title="what it took"), output)
+    # What people read goes to stdout with the rest; a machine's stdout holds the document alone.
+    show = _Show(sys.stdout if output is Format.table else sys.stderr)
+    picture = image or photo()
+    face, seen, reader, read = _look_and_read(picture, text, save, show)
+    answer, problem = _answer(face, reader, seen, text, picture, show)
+    document = {
+        "faces": [face_row(one, 0, picture.name) for one in seen],
+        "text": text_row(read, 1),
+        "answer": answer,
+        "steps": show.rows,
+        "complete": not problem,
+    }
+    show.say()
+    write(Report(("step", "ms", "detail"), show.rows, document, "what it took"), output)
     if problem:
         note(f"error: {problem}")
         raise typer.Exit(FAILED)
 
 
-class _Clock:
-    def __init__(self, rows: list[dict[str, Any]]) -> None:
-        self._rows = rows
+class _Show:
+    """Tells people what happens, and keeps what each step took."""
+
+    def __init__(self, out: TextIO) -> None:
+        self.out = out
+        self.rows: list[dict[str, Any]] = []
+        self._start = time.perf_counter()
+
+    def say(self, text: str = "") -> None:
+        self.out.write(text + "\n")
+        self.out.flush()
+
+    def start(self) -> None:
         self._start = time.perf_counter()
 
     def lap(self, step: str, detail: str = "", ms: float | None = None) -> None:
-        now = time.perf_counter()
-        self._rows.append({"step": step, "ms": (now - self._start) * 1e3 if ms is None else ms, "detail": detail})
-        self._start = now
+        spent = (time.perf_counter() - self._start) * 1e3
+        self.rows.append({"step": step, "ms": spent if ms is None else ms, "detail": detail})
+        self.start()
 
 
-def _say(text: str = "") -> None:
-    """A line for people: on stderr, so that `-o json` stays clean, unless stdout is what they read."""
-    print(text, file=sys.stderr)
-
-
-def _look_and_read(
-    picture: Path, text: str, save: Path, rows: list[dict[str, Any]]
-) -> tuple[Face, list[FaceObservation], TextEmotion, TextObservation]:
+def _look_and_read(picture: Path, text: str, save: Path, show: _Show) -> tuple[Face, list[FaceObservation], TextEmotion, TextObservation]:
     from affectrt.cli.media import read_image
 
     pixels = read_image(picture)
-    clock = _Clock(rows)
+    show.start()
     from affectrt import Face, TextEmotion
 
     face = Face(color="rgb8", landmarks=True, blendshapes=True, smoothing_ms=0)
-    clock.lap("load the face networks", ", ".join(pack.name for pack in face.packs.values()))
+    show.lap("load the face networks", ", ".join(pack.name for pack in face.packs.values()))
     seen = face(pixels, 0)
-    clock.lap("first frame", f"{pixels.shape[1]}x{pixels.shape[0]}, {len(seen)} faces, with 478 landmarks and 52 blendshapes")
-    face.reset()
-    seen = face(pixels, 0)
+    faces = f"{len(seen)} face{'s' * (len(seen) != 1)}"
+    show.lap("first frame", f"{pixels.shape[1]}x{pixels.shape[0]}, {faces}, with 478 landmarks and 52 blendshapes")
+    seen = face(pixels, 1_000_000)
     spent = face.timings_ms
-    clock.lap("second frame", ", ".join(f"{stage} {ms:.1f}" for stage, ms in spent.items() if stage != "total"), spent["total"])
-    _tell_faces(picture, seen)
-    clock = _Clock(rows)
+    show.lap("second frame", ", ".join(f"{stage} {ms:.1f}" for stage, ms in spent.items() if stage != "total"), spent["total"])
+    _tell_faces(picture, seen, show)
+    show.start()
     reader = TextEmotion()
-    clock.lap("load the text network", reader.pack.name)
+    show.lap("load the text network", reader.pack.name)
+    reader(text, stamp_ns=0)
+    show.lap("first sentence")
     read = reader(text, stamp_ns=0)
-    clock.lap("first sentence")
-    read = reader(text, stamp_ns=0)
-    clock.lap("second sentence")
-    _say(f"\nSentence: {text}")
-    _say(f"  it sounds {', '.join(read.active[:3]) or read.label} (valence {read.valence:+.2f}, arousal {read.arousal:+.2f})")
-    _save(pixels, seen, read, save)
+    show.lap("second sentence")
+    show.say(f"\nSentence: {text}")
+    show.say(f"  it sounds {', '.join(read.active[:3]) or read.label} (valence {read.valence:+.2f}, arousal {read.arousal:+.2f})")
+    _save(pixels, seen, read, save, show)
     return face, seen, reader, read
 
 
-def _tell_faces(picture: Path, seen: list[FaceObservation]) -> None:
-    _say(f"Picture: {picture.name}")
+def _tell_faces(picture: Path, seen: list[FaceObservation], show: _Show) -> None:
+    show.say(f"Picture: {picture.name}")
     if not seen:
-        _say("  no face in this picture")
+        show.say("  no face in this picture")
     for one in seen:
         sure = f"{one.confidence * 100:.0f} %" if not one.reason else one.reason
-        _say(f"  face #{one.track_id}: {one.label} ({sure}), valence {one.valence:+.2f}, arousal {one.arousal:+.2f}")
+        show.say(f"  face #{one.track_id}: {one.label} ({sure}), valence {one.valence:+.2f}, arousal {one.arousal:+.2f}")
         if one.blendshapes:
             top = sorted(one.blendshapes.items(), key=lambda item: -item[1])[:4]
-            _say("  strongest movements: " + ", ".join(f"{name} {value:.2f}" for name, value in top))
+            show.say("  strongest movements: " + ", ".join(f"{name} {value:.2f}" for name, value in top))
 
 
-def _save(pixels: Any, seen: list[FaceObservation], read: TextObservation, folder: Path) -> None:
+def _save(pixels: Any, seen: list[FaceObservation], read: TextObservation, folder: Path, show: _Show) -> None:
     from affectrt.cli import timeline
     from affectrt.cli.draw import annotate
     from affectrt.cli.media import write_image
 
     write_image(folder / "face.png", annotate(pixels, seen))
-    _say(f"\nwrote {folder / 'face.png'}")
+    show.say(f"\nwrote {folder / 'face.png'}")
     told: list[tuple[str, Any]] = [(f"face #{one.track_id}", one) for one in seen[:1]]
     try:
         timeline.save(timeline.snapshot([*told, ("sentence", read)], title="what was seen and read"), folder / "emotions.png")
-        _say(f"wrote {folder / 'emotions.png'}")
+        show.say(f"wrote {folder / 'emotions.png'}")
     except ImportError as error:  # the plot is an extra of its own
         note(f"no plot: {error}")
 
 
-def _answer(face: Face, reader: TextEmotion, seen: list[FaceObservation], text: str, picture: Path, rows: list[dict[str, Any]]) -> str:
-    """Stream an answer; returns why there is none, or ""."""
+def _answer(face: Face, reader: TextEmotion, seen: list[FaceObservation], text: str, picture: Path, show: _Show) -> tuple[str | None, str]:
+    """Stream an answer; returns it and "", or None and why there is none."""
     from affectrt.errors import DeviceError, EngineError, PackError
 
-    clock = _Clock(rows)
     try:
-        dialogue = _dialogue()
+        dialogue = _dialogue(show)
     except (PackError, EngineError, DeviceError, ImportError, OSError) as error:
-        return f"no answer: {describe(error)}"
-    clock.lap("load the language model", f"{dialogue.pack.name} {dialogue.precision}, {dialogue.threads} threads")
+        return None, f"no answer: {describe(error)}"
+    show.lap("load the language model", f"{dialogue.pack.name} {dialogue.precision}, {dialogue.threads} threads")
     from affectrt import Companion
     from affectrt.cli.media import read_image
     from affectrt.cli.speak import cost, stream
@@ -135,14 +143,15 @@ def _answer(face: Face, reader: TextEmotion, seen: list[FaceObservation], text: 
     bot = Companion(face=face, text=reader, dialogue=dialogue)
     if seen:
         bot.see(read_image(picture), stamp_ns=time.monotonic_ns(), color="rgb8")
-    _say("\nAnswer:")
+    show.say("\nAnswer:")
+    show.start()
     reply = bot.reply(text)
-    stream(reply)
-    clock.lap("answer", cost(reply.stats))
-    return ""
+    answer = stream(reply, show.out)
+    show.lap("answer", cost(reply.stats))
+    return answer, ""
 
 
-def _dialogue() -> Dialogue:
+def _dialogue(show: _Show) -> Dialogue:
     """The language model, pulled first if it is not here; the only step of the demo that needs a network, and only once."""
     from affectrt import Dialogue, open_pack
     from affectrt.cli.packs import pull_with_bar
@@ -152,7 +161,8 @@ def _dialogue() -> Dialogue:
     pack = open_pack(name)
     if pack.missing:
         size = sum(entry["size_bytes"] for entry in pack.manifest["files"] if entry["path"] in pack.missing)
-        _say(f"\nThe language model is not here yet: pulling {size / 1e6:.0f} MB, once")
+        show.say(f"\nThe language model is not here yet: pulling {size / 1e6:.0f} MB, once")
         pull_with_bar(name)
         pack = open_pack(name)
+    show.start()
     return Dialogue(pack)

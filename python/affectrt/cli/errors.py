@@ -42,7 +42,8 @@ def describe(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         where = f": {error.filename}" if error.filename is not None else ""
         return one_line(f"{error.strerror}{where}")
-    return one_line(str(error))
+    hint = "; `affectrt doctor` tells what is wrong" if isinstance(error, ImportError) and "_core" in str(error) else ""
+    return one_line(str(error)) + hint
 
 
 def _expected() -> tuple[type[BaseException], ...]:

@@ -7,19 +7,20 @@ import signal
 import sys
 from collections.abc import Iterator
 from types import FrameType
-from typing import Any
+from typing import Any, TextIO
 
 
-def stream(reply: Any) -> str:
+def stream(reply: Any, out: TextIO | None = None) -> str:
     """Print the pieces of a reply as they come; returns the whole text. The first Ctrl-C cancels it, a second raises KeyboardInterrupt."""
     pieces: list[str] = []
+    out = out or sys.stdout
     with _cancelled_by_interrupt(reply):
         for piece in reply:
             pieces.append(str(piece))
-            sys.stdout.write(pieces[-1])
-            sys.stdout.flush()
-    sys.stdout.write("\n")
-    sys.stdout.flush()
+            out.write(pieces[-1])
+            out.flush()
+    out.write("\n")
+    out.flush()
     return "".join(pieces)
 
 

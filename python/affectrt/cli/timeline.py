@@ -151,11 +151,15 @@ def snapshot(seen: Sequence[tuple[str, FaceObservation | TextObservation]], *, t
 def _bars(axes: Any, name: str, one: FaceObservation | TextObservation) -> None:
     _tidy(axes)
     axes.grid(visible=False)
-    order = sorted(range(len(one.labels)), key=lambda i: -float(one.probs[i]))[:MAX_LABELS]
+    # A label over its own threshold counts, however low that is: it comes before a likelier one that is not over its own.
+    active = getattr(one, "active", ())
+    order = sorted(range(len(one.labels)), key=lambda i: (one.labels[i] not in active, -float(one.probs[i])))[:MAX_LABELS]
     names, values = [one.labels[i] for i in order], [float(one.probs[i]) for i in order]
     bars = axes.barh(names, values, color=[fraction(color_of(label)) for label in names], height=0.62)
     axes.bar_label(bars, fmt="%.2f", fontsize=8, color=INK, padding=3)
     axes.invert_yaxis()
+    for tick, label in zip(axes.get_yticklabels(), names, strict=True):
+        tick.set_fontweight("bold" if label in (one.label, *active) else "normal")
     axes.set_xlim(0, 1.12)
     axes.set_xticks([0, 0.5, 1])
     axes.set_title(name, fontsize=10, color=INK, loc="left")
