@@ -1,4 +1,4 @@
-"""What our decode loop costs beside llama-cpp-python's own, and what the kept prefix saves. Real model, one process, alternating order.
+"""What our decode loop costs beside llama-cpp-python's own, and what the kept prefix saves. Real model, one process, in turns.
 
     python benchmarks/dialogue.py [-o json] [--threads 1] [--rounds 9] [--tokens 96]
 
@@ -9,16 +9,17 @@ anything is timed. The decode rate is that of the caller's `for` loop, from the 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from affectrt.dialogue import Conversation, Dialogue
+from affectrt.dialogue import Conversation, Dialogue, Reply
 from affectrt.packs import DEFAULTS, open_pack, pull
 
 SYSTEM = "You are a kind companion robot. Answer in one or two short sentences."
@@ -64,74 +65,57 @@ def decode(threads: int, rounds: int, tokens: int) -> dict[str, Any]:
     dialogue = Dialogue(pack, threads=threads, device="cpu")
     sampling = replace(dialogue.sampling, max_tokens=tokens, stop=())
     path, size = str(pack.variant().path), dialogue.context_tokens
-    theirs = llama_cpp.Llama(path, n_ctx=size, n_threads=threads, n_threads_batch=threads, n_batch=256, flash_attn=True, verbose=False)
-    plain = llama_cpp.Llama(path, n_ctx=size, n_threads=threads, n_threads_batch=threads, verbose=False)
-    options = {
-        "top_k": sampling.top_k,
-        "top_p": sampling.top_p,
-        "min_p": sampling.min_p,
-        "temp": sampling.temperature,
-        "repeat_penalty": sampling.repeat_penalty,
-    }
-    named = {**{k: v for k, v in options.items() if k != "temp"}, "temperature": sampling.temperature}
+    same = {"n_ctx": size, "n_threads": threads, "n_threads_batch": threads, "verbose": False}
+    alike = [llama_cpp.Llama(path, n_batch=256, flash_attn=True, **same) for _ in range(2)]
+    plain = llama_cpp.Llama(path, **same)  # its defaults: no flash attention, so it chooses other tokens, and as many of them
+    options = {"top_k": sampling.top_k, "top_p": sampling.top_p, "min_p": sampling.min_p, "repeat_penalty": sampling.repeat_penalty}
+    warmth = sampling.temperature
 
-    def ours(seed: int) -> tuple[float, list[int]]:
-        reply = dialogue.conversation(SYSTEM).reply(ASK, sampling=sampling, seed=seed)
-        next(reply)
-        start = time.perf_counter()
-        for _ in reply:
-            pass
-        return (reply.stats.generated_tokens - 1) / (time.perf_counter() - start), list(reply.tokens)
+    def ours(seed: int) -> Reply:
+        return dialogue.conversation(SYSTEM).reply(ASK, sampling=sampling, seed=seed)
 
-    def generate(seed: int, llm: Any = theirs) -> tuple[float, list[int]]:
+    def generate(llm: Any, seed: int) -> Iterator[int]:
         llm.set_seed(seed)
-        loop = llm.generate(prompt, **options)
-        got = [next(loop)]
-        start = time.perf_counter()
-        while len(got) < tokens:
-            got.append(next(loop))
-        return (tokens - 1) / (time.perf_counter() - start), got
+        return itertools.islice(llm.generate(prompt, temp=warmth, **options), tokens)
 
-    def completion(seed: int) -> tuple[float, list[int]]:
-        loop = theirs.create_completion(prompt, max_tokens=tokens, stream=True, seed=seed, **named)
-        next(loop)
-        start = time.perf_counter()
-        last = list(loop)[-1]
-        rate = (tokens - 1) / (time.perf_counter() - start)
-        assert last["choices"][0]["finish_reason"] == "length"
-        return rate, []
-
-    prompt = list(dialogue.conversation(SYSTEM).reply(ASK, sampling=sampling).prompt_tokens)
-    # A seed whose answer is long enough for everybody; and the check that the same work is done.
-    seed = next(seed for seed in range(100) if len(ours(seed)[1]) == tokens)
-    if generate(seed)[1] != ours(seed)[1]:
+    prompt = list(ours(0).prompt_tokens)
+    # A seed whose answer is long enough, and the check that the same work is done.
+    seed, chosen = next((seed, reply.tokens) for seed in range(100) if (reply := ours(seed)).read() and len(reply.tokens) == tokens)
+    if tuple(generate(alike[0], seed)) != chosen:
         raise SystemExit("the two loops chose different tokens: the comparison would mean nothing")
-    loops: dict[str, Callable[[int], tuple[float, list[int]]]] = {
-        "ours": ours,
-        "generate": generate,
-        "create_completion": completion,
-        "generate_defaults": lambda seed: generate(seed, plain),  # no flash attention: other tokens, same number of them
+    loops: dict[str, Callable[[], Iterator[Any]]] = {
+        "ours": lambda: ours(seed),
+        "generate": lambda: generate(alike[0], seed),
+        "create_completion": lambda: alike[1].create_completion(
+            prompt, max_tokens=tokens, stream=True, seed=seed, temperature=warmth, **options
+        ),
+        "generate_defaults": lambda: generate(plain, seed),
     }
-    rates: dict[str, list[float]] = {name: [] for name in loops}
-    for i in range(rounds):
-        order = list(loops)[i % 4 :] + list(loops)[: i % 4]
-        for name in order:
-            rates[name].append(loops[name](seed)[0])
+    rounds_s = [_lockstep(loops) for _ in range(rounds)]
     dialogue.close()
-    medians = {f"{name}_tok_s": statistics.median(values) for name, values in rates.items()}
-    return {
-        "tokens": tokens,
-        "seed": seed,
-        **medians,
-        "ratio_to_generate": _ratio(rates["ours"], rates["generate"]),
-        "ratio_to_create_completion": _ratio(rates["ours"], rates["create_completion"]),
-        "ratio_to_generate_defaults": _ratio(rates["ours"], rates["generate_defaults"]),
-    }
+    rates = {f"{name}_tok_s": (tokens - 1) / statistics.median(spent[name] for spent in rounds_s) for name in loops}
+    others = [name for name in loops if name != "ours"]
+    ratios = {f"ratio_to_{name}": statistics.median(spent[name] / spent["ours"] for spent in rounds_s) for name in others}
+    return {"tokens": tokens, "seed": seed, **rates, **ratios}
 
 
-def _ratio(ours: list[float], theirs: list[float]) -> float:
-    """Median over the rounds of ours / theirs: what a busy neighbour does to one round, it does to both."""
-    return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
+def _lockstep(loops: dict[str, Callable[[], Iterator[Any]]]) -> dict[str, float]:
+    """Seconds that each loop takes after its first item. They go step by step in turns, so that a busy neighbour meets all alike."""
+    running = {name: start() for name, start in loops.items()}
+    spent = dict.fromkeys(running, 0.0)
+    for loop in running.values():
+        next(loop)
+    while running:
+        for name, loop in list(running.items()):
+            start = time.perf_counter()
+            more = next(loop, None) is not None
+            spent[name] += time.perf_counter() - start
+            if not more:
+                del running[name]
+        if len(running) > 1:  # who goes first changes
+            first = next(iter(running))
+            running[first] = running.pop(first)
+    return spent
 
 
 def followup(threads: int, rounds: int) -> dict[str, Any]:

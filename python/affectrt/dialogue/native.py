@@ -64,8 +64,8 @@ def load() -> Any:
     llama: Any = llama_cpp
     # Held by the function object for the life of the process: the library keeps the bare pointer.
     callback = llama.llama_log_callback(_on_log)
-    load.log_callback = callback  # type: ignore[attr-defined]
     llama.llama_log_set(callback, ctypes.c_void_p(0))
+    load.log_callback = callback  # type: ignore[attr-defined]
     llama.llama_backend_init()
     return llama
 
