@@ -146,3 +146,10 @@ def test_sources_are_listed_by_name() -> None:
     listed = set(re.findall(r"csrc/[\w/]+\.cc", (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")))
     present = {str(p.relative_to(ROOT)) for p in cpp_files() if p.suffix == ".cc"}
     assert present == listed
+
+
+@pytest.mark.parametrize("path", sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]), ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_of_the_documentation_lead_somewhere(path: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)", path.read_text(encoding="utf-8"))
+    missing = [link for link in links if "://" not in link and not (path.parent / link).exists()]
+    assert missing == []
