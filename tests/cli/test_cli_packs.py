@@ -102,6 +102,7 @@ def test_no_such_pack_or_variant(cli: Cli) -> None:
     assert done.code == 1 and "no variant 'int4'; there are fp32" in done.err
 
 
+@pytest.mark.filterwarnings("ignore:.*is a bare model")
 def test_a_bare_model_has_nothing_to_verify(cli: Cli) -> None:
     model = open_pack("xception-fer7").file("model.fp32.onnx")
     done = cli("packs", "inspect", model)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import importlib.metadata
 import signal
 import sys
+import warnings
 from types import FrameType
 from typing import Annotated, Any, NoReturn
 
 import typer
 
 from affectrt.cli import bench, chat, demo, doctor, evaluate, packs, run
-from affectrt.cli.errors import BROKEN_PIPE, INTERRUPTED, errors_to_exit, guarded, set_debug
+from affectrt.cli.errors import BROKEN_PIPE, INTERRUPTED, errors_to_exit, guarded, note, one_line, set_debug
 
 GROUP = "affectrt.commands"
 
@@ -78,9 +79,14 @@ def _terminated(_signal: int, _frame: FrameType | None) -> NoReturn:
     raise SystemExit(128 + signal.SIGTERM)  # so that temporary files go the way they do on Ctrl-C
 
 
+def _warned(message: Warning | str, *_place: Any) -> None:
+    note(f"warning: {one_line(str(message))}")  # where in the code it was given helps nobody at a terminal
+
+
 def main() -> NoReturn:
     """Run on `sys.argv` and exit."""
     signal.signal(signal.SIGTERM, _terminated)
+    warnings.showwarning = _warned
     code = 0
     try:
         with errors_to_exit():
