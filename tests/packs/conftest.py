@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -13,6 +14,14 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from support import DEFAULT
+
+_USERS_CACHE = os.environ.get("AFFECTRT_CACHE_DIR")
+
+
+@pytest.fixture(scope="session")
+def users_cache():
+    """AFFECTRT_CACHE_DIR as the tests were started with it."""
+    return _USERS_CACHE
 
 
 @pytest.fixture(autouse=True)

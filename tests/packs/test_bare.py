@@ -7,6 +7,7 @@ import struct
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 from affectrt.packs import PackError, add, added_packs, open_pack, pull, verify_files
 from affectrt.packs.bare import read_bare
@@ -117,6 +118,28 @@ def test_spoilt_metadata_is_read_or_refused(tmp_path, data):
         read_bare(path)
     except PackError as error:
         assert "expected a GGUF file" in str(error)
+
+
+@pytest.fixture
+def language_model(users_cache):
+    """The GGUF of the default dialogue pack, from the user's cache, where other tests want it too."""
+    with pytest.MonkeyPatch.context() as patch:
+        if users_cache is None:
+            patch.delenv("AFFECTRT_CACHE_DIR")
+        else:
+            patch.setenv("AFFECTRT_CACHE_DIR", users_cache)
+        pull("smollm2-135m")
+        return open_pack("smollm2-135m")
+
+
+def test_a_gguf_file_becomes_a_pack_with_the_same_golden_tokens(language_model, cache):
+    assert add(language_model.variant().path, name="my-chat") == cache / "packs" / "my-chat"
+    pack = open_pack("my-chat")
+    assert (pack.task, pack.license, pack.variants) == ("dialogue", "Apache-2.0", ("q4_1",))
+    (mine,), golden = pack.manifest["golden"], language_model.manifest["golden"]
+    theirs = next(entry for entry in golden if entry["input"] == mine["input"])
+    tokens = [np.load(of.file(entry["expected"]["tokens"])) for of, entry in ((pack, mine), (language_model, theirs))]
+    np.testing.assert_array_equal(*tokens)
 
 
 def contract(tmp_path: Path) -> tuple[Path, Path]:
