@@ -56,7 +56,10 @@ class TextEmotion(Configured):
         self._tokenizer = Tokenizer.from_file(str(self.pack.file(self._input["tokenizer"])))
         self._tokenizer.no_truncation()  # ours tells whether something was left out
         self._tokenizer.no_padding()
-        self._engine = Engine(self.pack.variant(precision).path, self.settings)
+        variant = self.pack.variant(precision)
+        # Dynamic int8 scales its activations by all that is in the batch, so a text would read otherwise beside other texts.
+        self._batch = 1 if variant.precision == "int8" else _BATCH
+        self._engine = Engine(variant.path, self.settings)
         self.labels: tuple[str, ...] = tuple(label.name for label in self.pack.labels)
         self._valence = np.array([label.valence for label in self.pack.labels], np.float32)
         self._arousal = np.array([label.arousal for label in self.pack.labels], np.float32)
@@ -69,7 +72,7 @@ class TextEmotion(Configured):
     def __call__(self, text: list[str] | tuple[str, ...], stamp_ns: int | None = ...) -> list[TextObservation]: ...
 
     def __call__(self, text: str | list[str] | tuple[str, ...], stamp_ns: int | None = None) -> TextObservation | list[TextObservation]:
-        """One observation for a text, a list for a list of texts, which go through the network in batches.
+        """One observation for a text, a list for a list of texts, each read as if alone.
 
         An empty text gives the label "unknown", and so does one about which the network is not sure enough.
         """
@@ -80,8 +83,8 @@ class TextEmotion(Configured):
         # Texts of like length share a batch, so that little is computed on padding.
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         results: dict[int, TextObservation] = {}
-        for first in range(0, len(order), _BATCH):
-            chunk = order[first : first + _BATCH]
+        for first in range(0, len(order), self._batch):
+            chunk = order[first : first + self._batch]
             results.update(zip(chunk, self._read([texts[i] for i in chunk], stamp), strict=True))
         return [results[i] for i in range(len(texts))]
 
