@@ -79,14 +79,10 @@ def _terminated(_signal: int, _frame: FrameType | None) -> NoReturn:
     raise SystemExit(128 + signal.SIGTERM)  # so that temporary files go the way they do on Ctrl-C
 
 
-def _warned(message: Warning | str, *_place: Any) -> None:
-    note(f"warning: {one_line(str(message))}")  # where in the code it was given helps nobody at a terminal
-
-
 def main() -> NoReturn:
     """Run on `sys.argv` and exit."""
     signal.signal(signal.SIGTERM, _terminated)
-    warnings.showwarning = _warned
+    warnings.showwarning = lambda message, *_place: note(f"warning: {one_line(str(message))}")  # type: ignore[assignment]
     code = 0
     try:
         with errors_to_exit():

@@ -16,7 +16,7 @@ from affectrt.cli.output import Format, OutputOption, Report, write
 if TYPE_CHECKING:
     from affectrt import Dialogue, Face, FaceObservation, TextEmotion, TextObservation
 
-SENTENCE = "I finally passed the exam, after failing it twice!"
+SENTENCE = "I finally passed the exam, I am so happy!"
 
 
 def photo() -> Path:
