@@ -82,7 +82,7 @@ def _terminated(_signal: int, _frame: FrameType | None) -> NoReturn:
 def main() -> NoReturn:
     """Run on `sys.argv` and exit."""
     signal.signal(signal.SIGTERM, _terminated)
-    warnings.showwarning = lambda message, *_place: note(f"warning: {one_line(str(message))}")  # type: ignore[assignment]
+    warnings.showwarning = lambda message, *_place: note(f"warning: {one_line(str(message))}")
     code = 0
     try:
         with errors_to_exit():
