@@ -225,5 +225,6 @@ void bind_face(pybind11::module_& module) {
             }
             return to_numpy(scores);
           },
-          py::arg("points"), "One value in [0, 1] per label from the network's own points, (146, 2) float32.");
+          py::arg("points"), "One value in [0, 1] per label from the network's own points, (146, 2) float32.")
+      .def_property_readonly("provider", [](const Blendshapes& self) { return self.engine().provider(); });
 }

@@ -48,6 +48,7 @@ inline constexpr std::uint32_t kApiVersion = 21;  // the newest that the checked
 #define AFFECTRT_ORT_SLOTS(X)                                                                                                             \
   X(2, GetErrorMessage, const char*, (const Status*))                                                                                    \
   X(3, CreateEnv, Status*, (int severity, const char* id, Env**))                                                                        \
+  X(6, DisableTelemetryEvents, Status*, (const Env*))                                                                                    \
   X(7, CreateSession, Status*, (const Env*, const char* path, const SessionOptions*, Session**))                                         \
   X(10, CreateSessionOptions, Status*, (SessionOptions**))                                                                               \
   X(22, SetSessionLogSeverityLevel, Status*, (SessionOptions*, int))                                                                     \

@@ -86,6 +86,9 @@ void Runtime::set_pool(const PoolOptions& options) {
 // Called with the settings locked.
 const Runtime* Runtime::open() {
   auto& s = settings();
+  // Official Linux builds since 1.29 report each session to their maker over the network unless told not to before they load. Nothing leaves
+  // this device, so they are told, whatever the environment says.
+  ::setenv("ORT_DISABLE_TELEMETRY", "1", 1);
   std::string tried;
   const char* from_environment = std::getenv("AFFECTRT_ORT_LIBRARY");
   // A path that was asked for by name is the only one tried: opening another in its place would be a silent fallback.
@@ -108,6 +111,7 @@ Runtime::Runtime(std::string library, const ApiBase* base, const PoolOptions& po
   api_.ReleaseThreadingOptions(threading);
   check(status, "environment");
   shared_pool_ = true;
+  check(api_.DisableTelemetryEvents(env_), "telemetry");  // also where the library was in the process before us
 
   check(api_.CreateCpuMemoryInfo(kArenaAllocator, kDefaultMemory, &cpu_memory_), "CPU memory");
   check(api_.GetAllocatorWithDefaultOptions(&allocator_), "allocator");

@@ -1,30 +1,30 @@
 """affectrt: notice how a person feels and answer in kind, on the device.
 
-import affectrt as art
+    import affectrt as art
 
-face = art.Face(color="bgr8")
-text = art.TextEmotion()
-bot = art.Companion(persona="warm")
+    face = art.Face(color="bgr8")
+    text = art.TextEmotion()
+    bot = art.Companion(persona="warm")
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
-
-from affectrt.engine import Engine, EngineSettings, set_thread_pool
-from affectrt.errors import DeviceError, EngineError, PackError
-from affectrt.packs import Pack, open_pack
-from affectrt.perception import (
-    UNKNOWN,
-    ExpressionObservation,
-    Face,
-    FaceExpression,
-    FaceObservation,
-    TextEmotion,
-    TextObservation,
-)
 
 if TYPE_CHECKING:
     from affectrt.companion import Companion
     from affectrt.dialogue import Dialogue
+    from affectrt.engine import Engine, EngineSettings, set_thread_pool
+    from affectrt.errors import DeviceError, EngineError, PackError
+    from affectrt.packs import Pack, open_pack
+    from affectrt.perception import (
+        UNKNOWN,
+        ExpressionObservation,
+        Face,
+        FaceExpression,
+        FaceObservation,
+        TextEmotion,
+        TextObservation,
+    )
 
 __version__ = "0.1.0"
 
@@ -49,15 +49,27 @@ __all__ = [
     "set_thread_pool",
 ]
 
+# Loaded on first use: not every robot talks, and `affectrt doctor` must run where the extension or NumPy is broken, to say so.
+_HOMES = {
+    "Companion": "companion",
+    "Dialogue": "dialogue",
+    **dict.fromkeys(("Engine", "EngineSettings", "set_thread_pool"), "engine"),
+    **dict.fromkeys(("DeviceError", "EngineError", "PackError"), "errors"),
+    **dict.fromkeys(("Pack", "open_pack"), "packs"),
+    **dict.fromkeys(
+        ("UNKNOWN", "ExpressionObservation", "Face", "FaceExpression", "FaceObservation", "TextEmotion", "TextObservation"), "perception"
+    ),
+}
+
 
 def __getattr__(name: str) -> Any:
-    # Loaded on first use: not every robot talks, and `import affectrt` is to stay light.
-    if name == "Companion":
-        from affectrt.companion import Companion
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'affectrt' has no attribute {name!r}")
+    value = getattr(import_module(f"affectrt.{home}"), name)
+    globals()[name] = value
+    return value
 
-        return Companion
-    if name == "Dialogue":
-        from affectrt.dialogue import Dialogue
 
-        return Dialogue
-    raise AttributeError(f"module 'affectrt' has no attribute {name!r}")
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

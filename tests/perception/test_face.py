@@ -6,6 +6,7 @@ import time
 import affectrt as art
 import numpy as np
 import pytest
+from affectrt.perception import COLORS
 
 MS = 1_000_000
 
@@ -58,7 +59,7 @@ def test_nobody_there(face, empty_scene):
     assert face(empty_scene, 1) == []
 
 
-@pytest.mark.parametrize("color", art.perception.COLORS)
+@pytest.mark.parametrize("color", COLORS)
 def test_every_encoding_gives_the_same_face(astronaut, color):
     face = art.Face()
     (want,) = face(astronaut, 1, color="rgb8")
