@@ -194,6 +194,8 @@ class CropModel:
         Probabilities (N, C) float32 and sharpness (N,) float32 of N pictures.
         """
     @property
+    def fallbacks(self) -> list[str]: ...
+    @property
     def provider(self) -> str: ...
 
 class FaceLandmarks:
@@ -233,6 +235,8 @@ class Blendshapes:
         """
         One value in [0, 1] per label from the network's own points, (146, 2) float32.
         """
+    @property
+    def provider(self) -> str: ...
 
 def align_box(
     detection: typing.Any,
@@ -262,6 +266,7 @@ def decode_detections(
     anchors_per_cell: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
     width: typing.SupportsInt | typing.SupportsIndex,
     height: typing.SupportsInt | typing.SupportsIndex,
+    unit_px: typing.SupportsFloat | typing.SupportsIndex = 1.0,
     score_threshold: typing.SupportsFloat | typing.SupportsIndex,
     key_points: typing.SupportsInt | typing.SupportsIndex,
 ) -> numpy.typing.NDArray[numpy.float32]:
@@ -339,5 +344,6 @@ def weighted_nms(
     Score-weighted mean of overlapping rows, which come best first.
     """
 
+MIN_SHARPNESS: float = 0.009999999776482582
 compiler: str
 numpy_abi_version: int

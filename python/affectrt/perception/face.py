@@ -108,9 +108,12 @@ class Face(Configured):
         }
         self.packs: dict[str, Pack] = {role: pack for role, pack in packs.items() if pack is not None}
         """The packs in use, by role."""
+        native = {role: _native(pack) for role, pack in self.packs.items()}
         self._core = _core.FacePipeline(
-            _native(self.packs["detector"]),
-            **{role: _native(pack) for role, pack in self.packs.items() if role != "detector"},
+            native["detector"],
+            expression=native.get("expression"),
+            landmarks=native.get("landmarks"),
+            blendshapes=native.get("blendshapes"),
             precision=precision,
             max_faces=max_faces,
             smoothing_ms=smoothing_ms,
