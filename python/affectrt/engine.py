@@ -63,6 +63,12 @@ class EngineSettings:
         find_and_set_library()
         return {"providers": self._providers(), "strict": self.strict, "threads": self.threads}
 
+    def check_requirements(self, variant: str, requires: Sequence[str]) -> None:
+        """Raise `DeviceError` if a variant of a pack says it needs providers and none of those asked for is among them."""
+        asked = [name for name, _ in self._providers()] or ["CPUExecutionProvider"]
+        if requires and not set(asked) & set(requires):
+            raise DeviceError(f"variant {variant} needs {' or '.join(requires)}, asked for: {', '.join(asked)}; choose another precision=")
+
     def _providers(self) -> list[tuple[str, dict[str, str]]]:
         if self.providers is not None:
             return [(p, {}) if isinstance(p, str) else (p[0], {k: str(v) for k, v in p[1].items()}) for p in self.providers]

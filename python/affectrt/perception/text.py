@@ -57,6 +57,7 @@ class TextEmotion(Configured):
         self._tokenizer.no_truncation()  # ours tells whether something was left out
         self._tokenizer.no_padding()
         variant = self.pack.variant(precision)
+        self.settings.check_requirements(variant.name, variant.requires)
         # Dynamic int8 scales its activations by all that is in the batch, so a text would read otherwise beside other texts.
         self._batch = 1 if variant.precision == "int8" else _BATCH
         self._engine = Engine(variant.path, self.settings)
