@@ -11,12 +11,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import numpy as np
-from measure import report
-
 import affectrt as art
+import numpy as np
 from affectrt import _core
 from affectrt_export import detector_recall
+from measure import report
 
 HEIGHTS_PX = (96, 64, 48, 32, 24)
 CACHE = Path(".cache/recall")

@@ -98,6 +98,11 @@ def test_eight_threads_share_one_engine(text):
     assert not errors
 
 
+def test_a_variant_made_for_the_cpu_is_not_run_elsewhere():
+    with pytest.raises(art.DeviceError, match="variant int8 needs CPUExecutionProvider, asked for: CUDAExecutionProvider"):
+        art.TextEmotion(providers=["CUDAExecutionProvider"])
+
+
 def test_the_wrong_pack():
     with pytest.raises(ValueError, match="expected a pack for text-emotion, got one for face-expression"):
         art.TextEmotion("xception-fer7")
