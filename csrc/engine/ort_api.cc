@@ -86,8 +86,8 @@ void Runtime::set_pool(const PoolOptions& options) {
 // Called with the settings locked.
 const Runtime* Runtime::open() {
   auto& s = settings();
-  // Official Linux builds since 1.29 report each session to their maker over the network unless told not to before they load. Nothing leaves
-  // this device, so they are told, whatever the environment says.
+  // Official Linux builds since 1.29 report each session to their maker over the network unless told not to before they load. Nothing
+  // leaves this device, so they are told, whatever the environment says.
   ::setenv("ORT_DISABLE_TELEMETRY", "1", 1);
   std::string tried;
   const char* from_environment = std::getenv("AFFECTRT_ORT_LIBRARY");

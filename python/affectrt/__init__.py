@@ -1,10 +1,10 @@
 """affectrt: notice how a person feels and answer in kind, on the device.
 
-    import affectrt as art
+import affectrt as art
 
-    face = art.Face(color="bgr8")
-    text = art.TextEmotion()
-    bot = art.Companion(persona="warm")
+face = art.Face(color="bgr8")
+text = art.TextEmotion()
+bot = art.Companion(persona="warm")
 """
 
 from importlib import import_module
