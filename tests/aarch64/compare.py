@@ -15,7 +15,7 @@ TOLERANCE = {
     "raw_probs": 1e-4,
     "blendshapes": 1e-4,
     "text.fp32.probs": 1e-4,
-    # Measured 5e-7. Room for one thing: a float that differs in its last bit may be rounded to the next of the 255 steps of an int8 activation.
+    # Measured 5e-7. Room for a float that differs in its last bit and is rounded to the next of the 255 steps of an int8 activation.
     "text.int8.probs": 1e-3,
 }
 
