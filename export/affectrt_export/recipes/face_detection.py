@@ -65,8 +65,8 @@ FULL = Detector(
     "work. On the same 960 frames recall at 48 px was 0.972 against 0.83 with 192x192 (both at score 0.45). A 256x320 input found 0.979 "
     "at twice the work. The sparse variant of the network (face_detection_full_range_sparse) found 0.92 at 256x192.",
     "The channels between layers are filled up with zero channels to blocks of 16, so that ONNX Runtime stays in its blocked layout: same "
-    "answers, 0.83 of the CPU time of the direct conversion. {cpu} Quantised to int8 (static, per channel) the network is no faster: "
-    "what the 1x1 convolutions gain the depthwise ones lose. Smaller inputs cost recall: at 48 px, score 0.45, 240x180 found 0.94, 208x156 "
+    "answers, about 0.83 of the CPU time of the direct conversion. {cpu} Quantised to int8 (static, per channel, VNNI) the network is no "
+    "faster: what the 1x1 convolutions gain the depthwise ones lose. Smaller inputs cost recall: at 48 px, score 0.45, 240x180 found 0.94, 208x156 "
     "0.88, 192x144 0.87.",
 )
 SHORT = Detector(
@@ -89,7 +89,7 @@ SHORT = Detector(
     ),
     "The input is MediaPipe's, 128x128.",
     "The channels between layers are filled up with zero channels to blocks of 16, so that ONNX Runtime stays in its blocked layout: same "
-    "answers, 0.71 of the CPU time of the direct conversion. {cpu}",
+    "answers, about 0.71 of the CPU time of the direct conversion. {cpu}",
 )
 
 
