@@ -66,8 +66,8 @@ FULL = Detector(
     "at twice the work. The sparse variant of the network (face_detection_full_range_sparse) found 0.92 at 256x192.",
     "The channels between layers are filled up with zero channels to blocks of 16, so that ONNX Runtime stays in its blocked layout: same "
     "answers, about 0.83 of the CPU time of the direct conversion. {cpu} Quantised to int8 (static, per channel, VNNI) the network is no "
-    "faster: what the 1x1 convolutions gain the depthwise ones lose. Smaller inputs cost recall: at 48 px, score 0.45, 240x180 found 0.94, 208x156 "
-    "0.88, 192x144 0.87.",
+    "faster: what the 1x1 convolutions gain the depthwise ones lose. Smaller inputs cost recall: at 48 px, score 0.45, 240x180 found 0.94, "
+    "208x156 0.88, 192x144 0.87.",
 )
 SHORT = Detector(
     "blazeface-short-range",
