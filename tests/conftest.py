@@ -5,6 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How fast this machine is just now is no property of the code.
+settings.register_profile("affectrt", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("affectrt")
 
 sys.path.insert(0, str(Path(__file__).parent / "ops"))
 
