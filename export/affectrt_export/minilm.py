@@ -150,7 +150,8 @@ class _Fp32:
 
 
 class _Int8(_Fp32):
-    """The same in ONNX Runtime's operators for CPUs."""
+    """The same in ONNX Runtime's operators for CPUs. Its SkipLayerNormalization is not among them: Add and LayerNormalization, as above, make
+    the whole network an eighth faster."""
 
     name = "minilm_int8"
 
@@ -178,8 +179,3 @@ class _Int8(_Fp32):
 
     def gelu(self, x: str) -> str:
         return self.graph.add("Gelu", [x], domain=MICROSOFT)
-
-    def add_norm(self, x: str, skip: str, key: str) -> str:
-        g, w = self.graph, self.weights
-        scale, bias = (g.constant(w[f"{key}.LayerNorm.{part}"], "norm") for part in ("weight", "bias"))
-        return g.add("SkipLayerNormalization", [x, skip, scale, bias], domain=MICROSOFT, epsilon=EPSILON)
