@@ -1,5 +1,6 @@
 """`Engine`: shapes, dtypes, errors, threads, and what happens without ONNX Runtime."""
 
+import ctypes
 import subprocess
 import sys
 import threading
@@ -136,12 +137,20 @@ def test_settings_name_every_problem_at_once():
         EngineSettings(device="gpu", providers="CPUExecutionProvider", threads=-2)
 
 
-def test_cuda_without_a_driver_or_provider(model):
-    info = _core.ort_info()
-    if "CUDAExecutionProvider" in info["providers"]:
-        pytest.skip("this machine has ONNX Runtime with CUDA")
-    with pytest.raises(art.DeviceError, match='device="cuda:0"'):
+def test_cuda_without_a_driver(model, monkeypatch):
+    def absent(name):
+        raise OSError(f"{name}: cannot open shared object file")
+
+    monkeypatch.setattr(ctypes, "CDLL", absent)
+    with pytest.raises(art.DeviceError, match=r'device="cuda:0": no NVIDIA driver here \(libcuda.so.1: cannot open'):
         art.Engine(model, EngineSettings(device="cuda:0"))
+
+
+def test_cuda_without_its_provider(model, monkeypatch):
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: None)
+    monkeypatch.setattr(_core, "ort_info", lambda: {"version": "1.32.0", "library": "lib", "providers": ["CPUExecutionProvider"]})
+    with pytest.raises(art.DeviceError, match=r'has no CUDA provider .*install "affectrt\[gpu\]" in place of "affectrt\[cpu\]"'):
+        art.Engine(model, EngineSettings(device="cuda:1"))
 
 
 def test_the_pool_is_set_before_the_first_engine(engine):

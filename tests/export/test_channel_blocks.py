@@ -5,14 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
-
-onnx = pytest.importorskip("onnx")
-pytest.importorskip("tflite")
-runner = pytest.importorskip("affectrt_export.runner")
-
-from affectrt_export.channel_blocks import BLOCK, blocked  # noqa: E402
-from affectrt_export.onnx_graph import Graph  # noqa: E402
+from affectrt_export import runner
+from affectrt_export.channel_blocks import BLOCK, blocked
+from affectrt_export.onnx_graph import Graph
 
 PACKS = Path(__file__).resolve().parents[2] / "python" / "affectrt" / "packs" / "default"
 

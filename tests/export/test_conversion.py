@@ -7,14 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-onnx = pytest.importorskip("onnx")
-pytest.importorskip("tflite")
-pytest.importorskip("h5py")
-runner = pytest.importorskip("affectrt_export.runner")
-
-from affectrt_export import keras_to_onnx, minilm, quantize, tflite_reader, tflite_to_onnx  # noqa: E402
-from affectrt_export.onnx_graph import Graph  # noqa: E402
+from affectrt_export import keras_to_onnx, minilm, quantize, runner, tflite_reader, tflite_to_onnx
+from affectrt_export.onnx_graph import Graph
 
 RNG = np.random.default_rng(5)
 

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnxruntime
 import pytest
+import tokenizers
 from affectrt_export import reference
 
 PACKS = Path(__file__).resolve().parents[2] / "python" / "affectrt" / "packs" / "default"
@@ -58,10 +60,9 @@ def test_cards_say_where_things_come_from_and_where_not_to_use_them(name: str) -
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n != "smollm2-135m"])
 def test_golden_vectors(name: str) -> None:
-    runtime = pytest.importorskip("onnxruntime")
     content = manifest(name)
     for variant in content["variants"]:
-        session = runtime.InferenceSession(str(PACKS / name / variant["file"]), providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(str(PACKS / name / variant["file"]), providers=["CPUExecutionProvider"])
         outputs = [o.name for o in session.get_outputs()]
         assert outputs == [o["tensor"] for o in content["outputs"]]
         for golden in content["golden"]:
@@ -86,7 +87,6 @@ def inputs(name: str, content: dict[str, Any], golden: dict[str, Any]) -> dict[s
     if contract["kind"] == "tensor":
         points = np.load(PACKS / name / golden["input"]["points"], allow_pickle=False)
         return {contract["tensor"]: points.reshape(contract["shape"])}
-    tokenizers = pytest.importorskip("tokenizers")
     tokenizer = tokenizers.Tokenizer.from_file(str(PACKS / name / contract["tokenizer"]))
     assert tokenizer.truncation is None and tokenizer.padding is None
     ids = np.array([tokenizer.encode(golden["input"]["text"]).ids], np.int64)
