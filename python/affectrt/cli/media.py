@@ -157,8 +157,10 @@ class Video:
         self.path = path
         self.damaged = 0
         self.read = 0
+        # A title in an odd encoding is no reason to refuse a film. PyAV 19 thinks so too and has no such argument any more.
+        lenient = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
         try:
-            self._container = av.open(str(path), metadata_errors="ignore")
+            self._container = av.open(str(path), **lenient)
         except (av.error.FFmpegError, ValueError) as error:
             raise ValueError(f"{path}: neither a picture nor a video that can be read ({_reason(error)})") from None
         if not self._container.streams.video:
