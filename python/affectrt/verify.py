@@ -5,6 +5,7 @@ One function a task gives the decoded result under the name that the golden vect
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,9 @@ Providers = list[tuple[str, dict[str, str]]]
 
 PASSED, FAILED, NOT_PULLED, CANNOT_RUN = "passed", "failed", "not pulled", "cannot run here"
 
+# What a damaged pack makes its reading or its running raise. Anything else is a bug here, and shows as one.
+_DAMAGE = (PackError, EngineError, DeviceError, ValueError, TypeError, LookupError, OSError, ImportError)
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -38,7 +42,8 @@ class Outcome:
     """"passed", "failed", "not pulled" or "cannot run here"."""
     max_difference: float | None
     """Largest difference, in the unit of the tolerance; None where there is nothing to compare."""
-    tolerance: float
+    tolerance: float | None
+    """None where the pack could not be opened to ask it."""
     detail: str = ""
     provider: str = ""
 
@@ -48,11 +53,29 @@ class Outcome:
         return self.status == PASSED
 
 
+def verify_source(source: str, *, variant: str | None = None, providers: Providers | None = None, threads: int = 0) -> list[Outcome]:
+    """`verify` of a pack by its name or place. One that cannot be opened or replayed is a failed outcome that says why: it raises nothing
+    for a damaged pack, so that the packs after it get their turn.
+    """
+    from affectrt.packs import open_pack
+
+    try:
+        return verify(open_pack(source), variant=variant, providers=providers, threads=threads)
+    except _DAMAGE as error:
+        return [Outcome(source, variant or "", "", "", FAILED, None, None, _why(error))]
+
+
+def _why(error: BaseException) -> str:
+    # A KeyError is only its key, and some errors have no words at all.
+    return f"{type(error).__name__}: {error}" if isinstance(error, LookupError) or not str(error) else str(error)
+
+
 def verify(pack: Pack, *, variant: str | None = None, providers: Providers | None = None, threads: int = 0) -> list[Outcome]:
     """Replay the golden vectors of every variant that can run here, or of the one named.
 
     providers: ordered ONNX Runtime providers; None: the CPU. A variant whose file has not been pulled, or that needs a provider that this
-    machine has not, gives one outcome that says so. Raises PackError for a bare model file, a damaged golden file, or no such variant.
+    machine has not, gives one outcome that says so; one that cannot be loaded or run, or whose golden files are damaged, a failed one. Raises
+    PackError for a bare model file, or if there is no such variant.
     """
     if pack._core is None:
         raise PackError(f"{pack.source}: a bare model has no golden vectors; `affectrt packs add` makes a pack of it")
@@ -81,8 +104,8 @@ def _variant(pack: Pack, name: str, providers: Providers | None, threads: int) -
         providers = [(one, {}) for one in entry["requires"]]
     try:
         replay = _replay(pack, chosen, providers or [], threads)
-    except (EngineError, DeviceError, ImportError) as error:
-        return nothing(FAILED, str(error))
+    except _DAMAGE as error:
+        return nothing(FAILED, _why(error))
     return [outcome for golden in pack.manifest["golden"] for outcome in _judge(pack, chosen, replay, golden)]
 
 
@@ -200,26 +223,29 @@ def _load(pack: Pack, path: str) -> Array:
     file = Path(pack.file(path))
     try:
         array: Array = np.load(file, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise PackError(f"{pack.name}: {path}: not a readable .npy file ({error})") from None
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        # NumPy's own words may advise to allow pickle, which is never right here.
+        raise PackError(f"{pack.name}: {path}: a .npy file of numbers was expected ({type(error).__name__})") from None
+    if not isinstance(array, np.ndarray):
+        raise PackError(f"{pack.name}: {path}: a .npy file of numbers was expected, got an .npz")
     return array
 
 
 def _judge(pack: Pack, variant: Variant, replay: _Replay, golden: dict[str, Any]) -> Iterator[Outcome]:
     name, tolerance = golden["name"], variant.golden_tolerance_abs
+    output = ""
     try:
         results = replay(golden)
-    except (EngineError, DeviceError, ValueError) as error:
-        yield Outcome(pack.name, variant.name, name, "", FAILED, None, tolerance, str(error), replay.provider)
-        return
-    for output, path in golden["expected"].items():
-        expected = _load(pack, path)
-        if pack.task == "face-landmarks":  # the tolerance is in parts of the width of the picture
-            expected = expected / np.float32(_load(pack, golden["input"]["image"]).shape[1])
-        limit = 0.0 if output == "tokens" else tolerance
-        difference, detail = compare(output, results.get(output), expected)
-        fine = difference is not None and difference <= limit
-        yield Outcome(pack.name, variant.name, name, output, PASSED if fine else FAILED, difference, limit, detail, replay.provider)
+        for output, path in golden["expected"].items():
+            expected = _load(pack, path)
+            if pack.task == "face-landmarks":  # the tolerance is in parts of the width of the picture
+                expected = expected / np.float32(_load(pack, golden["input"]["image"]).shape[1])
+            limit = 0.0 if output == "tokens" else tolerance
+            difference, detail = compare(output, results.get(output), expected)
+            fine = difference is not None and difference <= limit
+            yield Outcome(pack.name, variant.name, name, output, PASSED if fine else FAILED, difference, limit, detail, replay.provider)
+    except _DAMAGE as error:
+        yield Outcome(pack.name, variant.name, name, output, FAILED, None, tolerance, _why(error), replay.provider)
 
 
 def compare(output: str, actual: Array | None, expected: Array) -> tuple[float | None, str]:

@@ -87,6 +87,30 @@ def test_a_tampered_file_is_refused(cli: Cli, copy: Path) -> None:
     assert done.code == 1 and "model.fp32.onnx" in done.err and "Traceback" not in done.err
 
 
+def test_a_bad_pack_does_not_hide_the_others(cli: Cli, copy: Path, tmp_path: Path) -> None:
+    """One whose file is not what its hash says, one that is not there, one with a golden file that is no array: all told, and the rest replayed."""
+    (copy / "golden" / "astronaut.probs.npy").write_bytes(b"nothing")
+    unreadable = Path(shutil.copytree(open_pack("xception-fer7").path, tmp_path / "unreadable"))
+    rewrite(unreadable, "golden/astronaut.probs.npy", np.zeros(7))
+    (unreadable / "golden" / "astronaut.probs.npy").write_bytes(content := b"\x93NUMPY garbage")
+    manifest = json.loads((unreadable / "pack.json").read_text())
+    for entry in manifest["files"]:
+        if entry["path"] == "golden/astronaut.probs.npy":
+            entry.update(size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+    (unreadable / "pack.json").write_text(json.dumps(manifest))
+    done = cli("packs", "verify", copy, "nonsense", unreadable, "xception-fer7", "-o", "json")
+    outcomes = json.loads(done.out)["outcomes"]
+    failed = [one for one in outcomes if one["status"] == "failed"]
+    assert done.code == 1
+    assert [one["pack"] for one in failed] == [str(copy), "nonsense", "xception-fer7"]
+    assert "astronaut.probs.npy" in failed[0]["detail"] and "nonsense" in failed[1]["detail"]
+    assert failed[2]["golden"] == "astronaut" and ".npy file of numbers was expected" in failed[2]["detail"]
+    assert "pickle" not in done.out + done.err
+    goldens = open_pack("xception-fer7").manifest["golden"]
+    assert sum(one["status"] == "passed" for one in outcomes) == 2 * len(goldens) - 1
+    assert len([line for line in done.err.splitlines() if line.startswith("failed: ")]) == 3
+
+
 def test_a_remote_file_that_was_not_pulled(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AFFECTRT_CACHE_DIR", str(tmp_path))
     done = cli("packs", "verify", "smollm2-135m")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from affectrt.cli.errors import FAILED, guarded, note
+from affectrt.cli.errors import FAILED, guarded, note, one_line
 from affectrt.cli.output import Format, OutputOption, Report, write
 from affectrt.cli.progress import Bar
 
@@ -63,7 +63,7 @@ def _summary(pack: Pack) -> dict[str, Any]:
 
 
 def pull(source: SourceArgument, output: OutputOption = Format.table) -> None:
-    """Fetch a pack's remote files into the cache, checked against their hashes. The only command that opens a socket."""
+    """Fetch a pack's remote files into the cache, checked against their hashes. Besides it only `demo` uses the network, for a pull it tells of."""
     from affectrt.packs import open_pack
 
     place = pull_with_bar(source)
@@ -152,17 +152,16 @@ def verify(
     provider: Annotated[list[str] | None, typer.Option(help="ONNX Runtime provider(s) to run on, in order.")] = None,
 ) -> None:
     """Replay the golden vectors of packs on this device."""
-    from affectrt.packs import default_packs, open_pack
-    from affectrt.verify import CANNOT_RUN, NOT_PULLED, Outcome
+    from affectrt.packs import default_packs
+    from affectrt.verify import CANNOT_RUN, NOT_PULLED, Outcome, verify_source
     from affectrt.verify import FAILED as WRONG
-    from affectrt.verify import verify as replay
 
     outcomes: list[Outcome] = []
     names = sources or list(default_packs())
     providers: list[tuple[str, dict[str, str]]] | None = [(name, {}) for name in provider] if provider else None
     with Bar("packs", total=len(names)) as bar:
         for name in names:
-            outcomes += replay(open_pack(name), variant=variant, providers=providers)
+            outcomes += verify_source(name, variant=variant, providers=providers)
             bar.advance()
     counts = {status: sum(one.status == status for one in outcomes) for status in ("passed", WRONG, NOT_PULLED, CANNOT_RUN)}
     failed = counts[WRONG] > 0 or (counts[NOT_PULLED] > 0 and not skip_remote)
@@ -173,6 +172,9 @@ def verify(
     ]
     plain = [dataclasses.asdict(one) for one in outcomes]
     write(Report(VERIFY_COLUMNS, rows if output in (Format.table, Format.md) else plain, document, "golden vectors"), output)
+    for one in outcomes:
+        if one.status == WRONG and one.detail:
+            note(f"failed: {'/'.join(filter(None, (one.pack, one.variant, one.golden)))}: {one_line(one.detail)}")
     note(summary or "nothing to verify")
     if counts[NOT_PULLED]:
         note(
