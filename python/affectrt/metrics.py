@@ -1,7 +1,8 @@
 """How right a classifier is: accuracy, precision, recall, F1 and confusion, in plain NumPy.
 
 One definition throughout: with no true and no predicted example of a class its precision, recall and F1 are 0 (as scikit-learn does
-with `zero_division=0`), and the macro average runs over every class of the data, seen or not.
+with `zero_division=0`), and the macro average runs over every class of `labels`, seen or not (`affectrt eval` gives
+those of the pack, also the ones that the data has no word for).
 """
 
 from __future__ import annotations

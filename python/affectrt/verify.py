@@ -74,8 +74,8 @@ def verify(pack: Pack, *, variant: str | None = None, providers: Providers | Non
     """Replay the golden vectors of every variant that can run here, or of the one named.
 
     providers: ordered ONNX Runtime providers; None: the CPU. A variant whose file has not been pulled, or that needs a provider that this
-    machine has not, gives one outcome that says so; one that cannot be loaded or run, or whose golden files are damaged, a failed one. Raises
-    PackError for a bare model file, or if there is no such variant.
+    machine has not, gives one outcome that says so; one that cannot be loaded or run, or whose golden files are damaged, a failed one.
+    Raises PackError for a bare model file, or if there is no such variant.
     """
     if pack._core is None:
         raise PackError(f"{pack.source}: a bare model has no golden vectors; `affectrt packs add` makes a pack of it")

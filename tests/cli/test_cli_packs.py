@@ -88,7 +88,7 @@ def test_a_tampered_file_is_refused(cli: Cli, copy: Path) -> None:
 
 
 def test_a_bad_pack_does_not_hide_the_others(cli: Cli, copy: Path, tmp_path: Path) -> None:
-    """One whose file is not what its hash says, one that is not there, one with a golden file that is no array: all told, and the rest replayed."""
+    """A file unlike its hash, a pack that is not there, a golden file that is no array: all are told, and the rest is replayed."""
     (copy / "golden" / "astronaut.probs.npy").write_bytes(b"nothing")
     unreadable = Path(shutil.copytree(open_pack("xception-fer7").path, tmp_path / "unreadable"))
     rewrite(unreadable, "golden/astronaut.probs.npy", np.zeros(7))

@@ -63,7 +63,10 @@ def _summary(pack: Pack) -> dict[str, Any]:
 
 
 def pull(source: SourceArgument, output: OutputOption = Format.table) -> None:
-    """Fetch a pack's remote files into the cache, checked against their hashes. Besides it only `demo` uses the network, for a pull it tells of."""
+    """Fetch a pack's remote files into the cache, checked against their hashes.
+
+    The only other command that uses the network is `demo`, which pulls the language model if it is not here, and says so.
+    """
     from affectrt.packs import open_pack
 
     place = pull_with_bar(source)

@@ -1,4 +1,7 @@
-"""Pulling: the only part of affectrt that opens a socket. And checking again what has been pulled."""
+"""Pulling: the only part of affectrt that opens a socket. And checking again what has been pulled.
+
+The commands that call it are `affectrt packs pull`, and `affectrt demo` where the language model is not here.
+"""
 
 from __future__ import annotations
 
