@@ -43,7 +43,8 @@ LIMITS = (
     "English only. Trained on Reddit comments of 2005 to 2019, with their slang, their jokes and their prejudices.",
     "Raters agree moderately on these labels; rare ones (grief, relief, pride, nervousness) are little more than a hint.",
     "It reads one sentence at a time, knows nothing of what was said before, and misses irony.",
-    "The int8 variant quantises activations a batch at a time: a sentence can differ by a little between a batch and alone.",
+    "Emoji and scripts other than Latin are not read: the encoder knows hardly any of them, and they take no part in the answer or "
+    "blur it.",
 )
 
 
