@@ -104,9 +104,17 @@ def read_tsv(path: Path, labels: Path | None = None) -> Texts:
 def read_csv(path: Path, read_image: ReadImage) -> Images:
     """Read `file,label` lines (a head line of just that is optional); files are relative to the csv."""
     rows: list[tuple[int, str, str]] = []
-    lines = [text for _, text in _text_lines(path)]
-    for number, cells in enumerate(csv.reader(lines), start=1):
-        if number == 1 and [cell.strip().lower() for cell in cells[:2]] == ["file", "label"]:
+    number = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal number
+        for number, text in _text_lines(path):  # noqa: B007 - read below: the number of the line that csv has come to
+            yield text
+
+    first = True
+    for cells in csv.reader(lines()):
+        head, first = first, False
+        if head and [cell.strip().lower() for cell in cells[:2]] == ["file", "label"]:
             continue
         if len(cells) < 2 or not cells[0].strip() or not cells[1].strip():
             raise ValueError(f"{path}:{number}: file,label was expected, got {','.join(cells)[:60]!r}")
@@ -123,28 +131,47 @@ def read_csv(path: Path, read_image: ReadImage) -> Images:
 
 def read_npz(path: Path) -> Images:
     """Read `images` (N, H, W) or (N, H, W, 3) uint8, `labels` (N,) integers, `label_names` (C,) strings; nothing pickled is opened."""
-    import zipfile
-
-    with path.open("rb") as head:
-        if head.read(2) != b"PK":
-            raise ValueError(f"{path}: not an npz file")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            missing = [name for name in ("images", "labels", "label_names") if name not in file]
-            if missing:
-                raise ValueError(f"{path}: arrays images, labels and label_names were expected, {', '.join(missing)} missing")
-            images, truth, names = file["images"], file["labels"], file["label_names"]
-    except (zipfile.BadZipFile, EOFError) as error:
-        raise ValueError(f"{path}: not an npz file ({error})") from None
-    if images.dtype != np.uint8 or not (images.ndim == 3 or (images.ndim == 4 and images.shape[3] == 3)):
+    images, truth, names = _npz_arrays(path, ("images", "labels", "label_names"))
+    if images.dtype != np.uint8 or not (images.ndim == 3 or (images.ndim == 4 and images.shape[3] == 3)) or 0 in images.shape[1:3]:
         raise ValueError(f"{path}: images of uint8 (N, H, W) or (N, H, W, 3) were expected, got {images.dtype} {images.shape}")
     if truth.shape != images.shape[:1] or not np.issubdtype(truth.dtype, np.integer):
         raise ValueError(f"{path}: labels of integers ({len(images)},) were expected, got {truth.dtype} {truth.shape}")
+    if names.ndim != 1 or not len(names) or names.dtype.kind != "U":
+        raise ValueError(f"{path}: label_names of strings (C,) with C of at least 1 were expected, got {names.dtype} {names.shape}")
     if not len(truth):
         raise ValueError(f"{path}: no examples")
     if truth.min() < 0 or truth.max() >= len(names):
         raise ValueError(f"{path}: labels from 0 to {len(names) - 1} were expected, got {truth.min()} to {truth.max()}")
     return Images(lambda i: np.ascontiguousarray(images[i]), tuple(int(i) for i in truth), tuple(str(name) for name in names))
+
+
+def _npz_arrays(path: Path, wanted: tuple[str, ...]) -> list[NDArray[Any]]:
+    import struct
+    import zipfile
+    import zlib
+
+    with path.open("rb") as head:
+        if (start := head.read(2)) != b"PK":
+            raise ValueError(f"{path}: an .npz file was expected, which begins with b'PK', got {start!r}")
+    arrays: list[NDArray[Any]] = []
+    name = ""
+    # NumPy's own words may advise to allow pickle, which is never right here: only the kind of error is passed on.
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            missing = [name for name in wanted if name not in file]
+            if missing:
+                raise KeyError(missing)
+            for name in wanted:
+                arrays.append(file[name])
+    except KeyError:
+        raise ValueError(f"{path}: arrays {', '.join(wanted[:-1])} and {wanted[-1]} were expected, {', '.join(missing)} missing") from None
+    except (zipfile.BadZipFile, zlib.error, struct.error, ValueError, EOFError, NotImplementedError, RuntimeError, MemoryError) as error:
+        got = "objects (pickled) or damaged bytes" if isinstance(error, ValueError) else f"a damaged file ({type(error).__name__})"
+        raise ValueError(f"{path}: {name or 'an .npz file'}: an array of plain numbers or strings was expected, got {got}") from None
+    not_arrays = [name for name, array in zip(wanted, arrays, strict=True) if not isinstance(array, np.ndarray)]
+    if not_arrays:
+        raise ValueError(f"{path}: {', '.join(not_arrays)}: .npy arrays were expected, got other bytes")
+    return arrays
 
 
 def match_labels(data: Sequence[str], pack: Sequence[str]) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +12,13 @@ import pytest
 from affectrt import evaluate
 from affectrt.cli.media import read_image
 from cli_tools import Done
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 Cli = Callable[..., Done]
 NAMES = np.array(["neutral", "happy"])
+CROPS = np.zeros((2, 4, 4), np.uint8)
 
 
 @pytest.fixture
@@ -83,6 +87,10 @@ def test_label_sets_that_differ_are_named() -> None:
         ("x.csv", b"file,label\nmissing.png,happy\n", "x.csv:2: no such file"),
         ("x.csv", b"only-one-cell\n", "x.csv:1: file,label was expected"),
         ("x.csv", b"file,label\n", "no lines"),
+        ("x.csv", b"\n\nfile,label\n\n\nmissing.png,happy\n", "x.csv:6: no such file"),
+        ("x.csv", b"file,label\n\nonly-one-cell\n", "x.csv:3: file,label was expected"),
+        ("x.npz", b"PK\x03\x04 garbage", "x.npz"),
+        ("x.npz", b"PK", "x.npz"),
         ("x.npz", b"no zip at all", "x.npz"),
         ("x.json", b"{}", "a .tsv, .csv or .npz file was expected"),
     ],
@@ -102,13 +110,34 @@ def test_data_that_does_not_fit(tmp_path: Path, name: str, content: bytes, said:
         ({"images": np.zeros((2, 4, 4), np.uint8), "labels": np.zeros(3, int), "label_names": NAMES}, r"\(2,\) were expected"),
         ({"images": np.zeros((2, 4, 4), np.uint8), "labels": np.array([0, 2]), "label_names": NAMES}, "from 0 to 1"),
         ({"images": np.zeros((0, 4, 4), np.uint8), "labels": np.zeros(0, int), "label_names": NAMES}, "no examples"),
-        ({"images": np.array([{}], object), "labels": np.zeros(1, int), "label_names": NAMES}, "allow_pickle|pickle"),
+        ({"images": np.array([{}], object), "labels": np.zeros(1, int), "label_names": NAMES}, "images: an array of plain numbers"),
+        ({"images": CROPS, "labels": np.zeros(2, int), "label_names": np.array([{}], object)}, "label_names: an array of plain .*strings"),
+        ({"images": CROPS, "labels": np.zeros(2, int), "label_names": np.array("happy")}, r"label_names of strings \(C,\) .* got <U5 \(\)"),
+        ({"images": CROPS, "labels": np.zeros(2, int), "label_names": np.arange(2)}, "label_names of strings"),
+        ({"images": np.zeros((2, 0, 4), np.uint8), "labels": np.zeros(2, int), "label_names": NAMES}, r"got uint8 \(2, 0, 4\)"),
+        ({"images": np.zeros((2, 4, 0, 3), np.uint8), "labels": np.zeros(2, int), "label_names": NAMES}, r"got uint8 \(2, 4, 0, 3\)"),
     ],
 )
 def test_arrays_that_do_not_fit(tmp_path: Path, arrays: dict[str, np.ndarray], said: str) -> None:
     np.savez(tmp_path / "x.npz", **arrays)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=said) as error:
         evaluate.read_npz(tmp_path / "x.npz")
+    assert str(error.value).startswith(str(tmp_path / "x.npz")) and "allow_pickle" not in str(error.value)
+
+
+@given(data=st.data())
+def test_a_damaged_npz_gives_a_value_error_or_an_array(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    content = io.BytesIO()
+    np.savez_compressed(content, images=CROPS, labels=np.array([0, 1]), label_names=NAMES)
+    damaged = bytearray(content.getvalue())
+    for _ in range(data.draw(st.integers(1, 4))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    path = tmp_path_factory.getbasetemp() / "damaged.npz"
+    path.write_bytes(damaged[: data.draw(st.integers(0, len(damaged)))])
+    try:
+        assert len(evaluate.read_npz(path)) > 0
+    except ValueError as error:
+        assert str(error).startswith(str(path)) and "allow_pickle" not in str(error)
 
 
 def test_the_wrong_kind_of_pack_or_data(cli: Cli, tmp_path: Path) -> None:
