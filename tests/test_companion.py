@@ -232,6 +232,19 @@ def test_a_blind_companion_says_so(dialogue):
         Companion(face=False, text=False, dialogue=dialogue).see(FRAME)
     with pytest.raises(ValueError, match="stale_after_s"):
         Companion(face=False, text=False, dialogue=dialogue, stale_after_s=0)
+    for wrong, kind in ((float("inf"), ValueError), (float("nan"), ValueError), ("5", TypeError), (True, TypeError)):
+        with pytest.raises(kind, match=f"stale_after_s must be .*got {wrong!r}"):
+            Companion(face=False, text=False, dialogue=dialogue, stale_after_s=wrong)
+
+
+def test_it_says_what_its_parts_run_on(dialogue):
+    bot = Companion(face=False, text=art.TextEmotion(threads=1, device="cpu", strict=True), dialogue=dialogue)
+    assert bot.provider == {"text": "CPUExecutionProvider", "dialogue": "llama.cpp/CPU"}
+    assert bot.device == {"text": "cpu", "dialogue": "cpu"}
+    assert bot.precision == {"text": "auto", "dialogue": "q4_1"}
+    assert bot.providers == {"text": None, "dialogue": None}
+    assert bot.strict == {"text": True, "dialogue": False}
+    assert Companion(face=Eyes(), text=False, dialogue=dialogue).provider == {"dialogue": "llama.cpp/CPU"}
 
 
 def test_personas():

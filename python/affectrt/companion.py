@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from typing import Any, Literal, Protocol
 from affectrt.dialogue import AsyncReply, Conversation, Dialogue, Reply, ReplyStats
 from affectrt.dialogue.layers import observation_note
 from affectrt.dialogue.persona import Persona, find_persona
+from affectrt.dialogue.sampling import check_number
+from affectrt.engine import ProviderSpec
 from affectrt.expression import NEUTRAL, Expression, answer_to, expression_of
 from affectrt.perception import UNKNOWN, Face, FaceObservation, TextEmotion, TextObservation
 from affectrt.perception.face import check_stamp
@@ -202,8 +205,9 @@ class Companion:
             PackError, EngineError, DeviceError: A part cannot be loaded.
             TypeError, ValueError: An argument is wrong.
         """
-        if not stale_after_s > 0:
-            raise ValueError(f"stale_after_s must be positive, got {stale_after_s}")
+        check_number("stale_after_s", stale_after_s)
+        if not (math.isfinite(stale_after_s) and stale_after_s > 0):
+            raise ValueError(f"stale_after_s must be positive and finite, got {stale_after_s}")
         self.persona = find_persona(persona)
         self._stale_ns = int(stale_after_s * 1e9)
         self._color = color
@@ -272,6 +276,38 @@ class Companion:
     ) -> AsyncCompanionReply:
         """`reply` for `async for`; nothing of it runs in the event loop. Errors come at the first piece."""
         return AsyncCompanionReply(self, text, check_stamp(stamp_ns), {"seed": seed, "max_tokens": max_tokens})
+
+    @property
+    def provider(self) -> dict[str, str]:
+        """What each part really runs on: {"face": "CPUExecutionProvider", "text": ..., "dialogue": "llama.cpp/CPU"}.
+
+        In this and the four below a part that is not there is left out, and so is one of your own that does not say.
+        """
+        return self._of_parts("provider")
+
+    @property
+    def device(self) -> dict[str, str]:
+        """The device of each part: the one asked for ("auto", "cpu", "cuda:N"); of the dialogue the one that it runs on."""
+        return self._of_parts("device")
+
+    @property
+    def precision(self) -> dict[str, str]:
+        """The precision of each part: the one asked for; of the dialogue that of the variant."""
+        return self._of_parts("precision")
+
+    @property
+    def providers(self) -> dict[str, tuple[ProviderSpec, ...] | None]:
+        """The ONNX Runtime providers asked for by each part, or None: always None for the dialogue."""
+        return self._of_parts("providers")
+
+    @property
+    def strict(self) -> dict[str, bool]:
+        """Whether falling back was forbidden to each part."""
+        return self._of_parts("strict")
+
+    def _of_parts(self, name: str) -> dict[str, Any]:
+        parts = {"face": self.face, "text": self.text, "dialogue": self.dialogue}
+        return {part: getattr(one, name) for part, one in parts.items() if one is not None and hasattr(one, name)}
 
     @property
     def state(self) -> CompanionState:

@@ -37,6 +37,12 @@ def test_it_says_what_it_runs_on(dialogue):
     assert (info.pack, info.precision, info.provider, info.device) == (DEFAULTS["dialogue"], "q4_1", "llama.cpp/CPU", "cpu")
     assert (info.threads, info.context_tokens) == (1, 2048)
     assert dialogue.sampling.max_tokens == 160
+    assert (dialogue.providers, dialogue.strict) == (None, False)
+
+
+def test_strict_is_kept(dialogue_pack):
+    with Dialogue(dialogue_pack, threads=1, device="cpu", context_tokens=128, strict=True) as loaded:
+        assert loaded.strict and loaded.device == "cpu"
 
 
 def test_threads_may_change_while_it_is_loaded(small):
@@ -47,6 +53,8 @@ def test_threads_may_change_while_it_is_loaded(small):
     small.threads = 1
     with pytest.raises(ValueError, match=r"\[1, 512\], got 0"):
         small.threads = 0
+    with pytest.raises(TypeError, match="threads must be an int, got '2'"):
+        small.threads = "2"
 
 
 def test_old_turns_leave_a_full_context_and_the_system_message_stays(small):
@@ -123,6 +131,8 @@ def test_unreadable_text_is_refused_everywhere(small, text, kind):
         ({"seed": -1}, ValueError, "seed must lie in"),
         ({"seed": 2**32}, ValueError, "seed must lie in"),
         ({"seed": "x"}, TypeError, "seed must be an int, got str"),
+        ({"max_tokens": 1.5}, TypeError, "max_tokens must be an int, got 1.5"),
+        ({"max_tokens": "a"}, TypeError, "max_tokens must be an int, got 'a'"),
     ],
 )
 def test_wrong_settings_of_a_reply(small, options, kind, words):
@@ -134,6 +144,11 @@ def test_wrong_settings_of_a_reply(small, options, kind, words):
     ("options", "kind", "words"),
     [
         ({"threads": -1}, ValueError, "threads"),
+        ({"threads": "a"}, TypeError, "threads must be an int, got 'a'"),
+        ({"threads": 1.5}, TypeError, "threads must be an int, got 1.5"),
+        ({"context_tokens": "a"}, TypeError, "context_tokens must be an int, got 'a'"),
+        ({"context_tokens": True}, TypeError, "context_tokens must be an int, got True"),
+        ({"strict": "yes"}, TypeError, "strict must be a bool, got str"),
         ({"context_tokens": 5}, ValueError, r"context_tokens must lie in \[128, 8192\]"),
         ({"context_tokens": 1 << 20}, ValueError, "got 1048576"),
         ({"seed": -3}, ValueError, "seed"),
@@ -154,6 +169,8 @@ def test_a_gpu_that_this_build_cannot_use_is_refused(dialogue_pack):
     else:
         with pytest.raises(DeviceError, match="built for the CPU only"):
             Dialogue(dialogue_pack, device="cuda:0")
+        with pytest.raises(DeviceError, match="built for the CPU only"):
+            Dialogue(dialogue_pack, device="cuda:0", strict=True)
 
 
 def test_a_pack_for_something_else_is_refused():

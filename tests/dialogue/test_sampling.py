@@ -18,6 +18,14 @@ def test_each_field_has_its_range(wrong):
         Sampling(**wrong)
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"max_tokens": 1.5}, {"top_k": True}, {"repeat_last_tokens": "4"}, {"temperature": "hot"}, {"top_p": None}]
+)
+def test_each_field_has_its_type(wrong):
+    with pytest.raises(TypeError, match=f"{next(iter(wrong))} must be a"):
+        Sampling(**wrong)
+
+
 def test_a_packs_settings_come_as_they_were_written():
     decode = {
         "temperature": 0.699999988079071,

@@ -12,7 +12,7 @@ from affectrt.dialogue.conversation import Conversation, _check_seed
 from affectrt.dialogue.engine import Context, Model
 from affectrt.dialogue.reply import Turn
 from affectrt.dialogue.runtime import Runtime
-from affectrt.dialogue.sampling import Sampling
+from affectrt.dialogue.sampling import Sampling, check_int
 from affectrt.dialogue.template import ChatTemplate, Message
 from affectrt.dialogue.text import check_text
 from affectrt.packs import DEFAULTS, Pack, open_pack
@@ -49,6 +49,7 @@ class Dialogue:
         seed: int | None = None,
         device: str = "auto",
         precision: str = "auto",
+        strict: bool = False,
         sampling: Sampling | None = None,
         template: str | None = None,
         allow_unverified: bool = False,
@@ -61,8 +62,10 @@ class Dialogue:
             threads: 0 takes the physical cores that this process may use. Fewer are often faster beside other work: measure.
             context_tokens: How much a conversation may hold; more takes memory. None takes the pack's number.
             seed: Makes every reply repeatable.
-            device: "auto" (a GPU if llama-cpp-python was built for one), "cpu" or "cuda:N".
+            device: "auto" (a GPU if llama-cpp-python was built for one and finds it, else the CPU), "cpu" or "cuda:N".
             precision: Which of the pack's variants, by name or precision; "auto" takes the first.
+            strict: As in the other objects: a named device that cannot be had raises DeviceError. Here it does so without `strict` too, as
+                llama.cpp has nothing between the device named and another one; "auto" names none, so the CPU is no fallback of it.
             sampling: Instead of the pack's settings.
             template: A Jinja chat template instead of the model's own.
             allow_unverified: Accept a file that is no pack: no hash, no licence check.
@@ -71,10 +74,15 @@ class Dialogue:
             PackError: The pack or file is missing or broken.
             EngineError: llama-cpp-python is missing, or refuses the model.
             DeviceError: There is no such device.
+            TypeError: An argument is of another type.
             ValueError: An argument is out of range, or the pack is not for dialogue.
         """
-        if threads < 0 or threads > 512:
-            raise ValueError(f"threads must lie in [0, 512], got {threads}")
+        _check_threads(threads, 0)
+        if context_tokens is not None:
+            check_int("context_tokens", context_tokens)
+        if not isinstance(strict, bool):
+            raise TypeError(f"strict must be a bool, got {type(strict).__name__}")
+        self._strict = strict
         if seed is not None:
             _check_seed(seed)
         self._pack = opened = pack if isinstance(pack, Pack) else open_pack(pack or DEFAULTS["dialogue"], allow_unverified=allow_unverified)
@@ -141,6 +149,16 @@ class Dialogue:
         return self._precision
 
     @property
+    def providers(self) -> None:
+        """None, always: llama.cpp does the work, not a list of ONNX Runtime's providers."""
+        return None
+
+    @property
+    def strict(self) -> bool:
+        """Whether falling back was forbidden."""
+        return self._strict
+
+    @property
     def sampling(self) -> Sampling:
         """The settings of every reply that brings none of its own."""
         return self._sampling
@@ -157,8 +175,7 @@ class Dialogue:
 
     @threads.setter
     def threads(self, threads: int) -> None:
-        if not 1 <= threads <= 512:
-            raise ValueError(f"threads must lie in [1, 512], got {threads}")
+        _check_threads(threads, 1)
         with self._runtime.lock:
             self._runtime.check_open()
             self._runtime.context.set_threads(threads)
@@ -181,3 +198,10 @@ class Dialogue:
         if not _MIN_CONTEXT_TOKENS <= wanted <= trained:
             raise ValueError(f"context_tokens must lie in [{_MIN_CONTEXT_TOKENS}, {trained}] for {self._pack.name}, got {wanted}")
         return wanted
+
+
+def _check_threads(threads: int, least: int) -> None:
+    """Raises TypeError for what is no int, ValueError for one outside [least, 512]."""
+    check_int("threads", threads)
+    if not least <= threads <= 512:
+        raise ValueError(f"threads must lie in [{least}, 512], got {threads}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 
@@ -13,6 +14,7 @@ class Sampling:
     """Settings of one reply. A pack carries its own; `dataclasses.replace` changes some.
 
     Raises:
+        TypeError: A count is not an int, or another setting not a number.
         ValueError: Naming every field that is out of its range.
     """
 
@@ -34,6 +36,10 @@ class Sampling:
     """Strings that end a reply; they are not part of it."""
 
     def __post_init__(self) -> None:
+        for count in ("top_k", "repeat_last_tokens", "max_tokens"):
+            check_int(count, getattr(self, count))
+        for number in ("temperature", "top_p", "min_p", "repeat_penalty"):
+            check_number(number, getattr(self, number))
         checks = (
             ("temperature", 0.0 <= self.temperature <= 5.0, "in [0, 5]"),
             ("top_k", self.top_k >= 0, "at least 0"),
@@ -59,6 +65,18 @@ class Sampling:
             max_tokens=int(decode["max_tokens"]),
             stop=tuple(decode["stop"]),
         )
+
+
+def check_int(name: str, value: object) -> None:
+    """Raises TypeError, naming the argument, for what is no int. A bool is none, and a float would be cut off silently."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name} must be an int, got {value!r}")
+
+
+def check_number(name: str, value: object) -> None:
+    """Raises TypeError, naming the argument, for what is neither an int nor a float."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number, got {value!r}")
 
 
 def _short(value: float) -> float:
