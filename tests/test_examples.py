@@ -69,6 +69,19 @@ def test_ros_node_uses_conversions_that_exist(conversions: ModuleType) -> None:
     assert used and all(hasattr(affectrt, name) for name in used)
 
 
+def test_a_face_keeps_its_topics_for_a_second(conversions: ModuleType) -> None:
+    second = 1_000_000_000
+    lingering = conversions.Lingering()
+    assert lingering.gone(["a", "b"], 5 * second) == []
+    assert lingering.gone(["b"], 5 * second + second // 2) == []  # missed for a moment
+    assert lingering.gone(["a"], 6 * second) == []  # and back
+    assert lingering.gone([], 6 * second + second // 2 + 1) == ["b"]
+    assert lingering.gone([], 7 * second) == []  # a second is not over a second; "b" was told
+    assert lingering.gone([], 7 * second + 1) == ["a"]
+    assert lingering.gone(["c"], 8 * second) == []
+    assert lingering.gone([], 0) == ["c"]  # the clock was set back
+
+
 def image(encoding: str, data: bytes, height: int, width: int, step: int) -> SimpleNamespace:
     return SimpleNamespace(encoding=encoding, data=data, height=height, width=width, step=step)
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import affectrt
 import rclpy
-from conversions import expression_of, face_id, frame_of, region_of, stamp_ns
+from conversions import Lingering, expression_of, face_id, frame_of, region_of, stamp_ns
 from hri_msgs.msg import Expression, IdsList, NormalizedRegionOfInterest2D
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -31,6 +31,7 @@ class AffectNode(Node):
         self._face = affectrt.Face()
         self._tracked = self.create_publisher(IdsList, "/humans/faces/tracked", 1)
         self._of_face: dict[str, tuple] = {}
+        self._lingering = Lingering()
         self.create_subscription(Image, "image", self._see, NEWEST)
         self.get_logger().info(f"affectrt {affectrt.__version__} on {self._face.provider}")
 
@@ -48,14 +49,15 @@ class AffectNode(Node):
         except ValueError as error:
             self.get_logger().error(str(error), throttle_duration_sec=5.0)
             return
-        faces = {face_id(f): f for f in self._face(frame, stamp_ns(message.header.stamp), color=color)}
+        now_ns = stamp_ns(message.header.stamp)
+        faces = {face_id(f): f for f in self._face(frame, now_ns, color=color)}
         # Every message carries the capture time of its picture.
         self._tracked.publish(IdsList(header=message.header, ids=list(faces)))
         for name, face in faces.items():
             roi, expression = self._publishers(name)
             roi.publish(NormalizedRegionOfInterest2D(header=message.header, **region_of(face, message.width, message.height)))
             expression.publish(Expression(header=message.header, **expression_of(face)))
-        for name in [name for name in self._of_face if name not in faces]:
+        for name in self._lingering.gone(faces, now_ns):
             for publisher in self._of_face.pop(name):
                 self.destroy_publisher(publisher)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -56,6 +56,23 @@ def frame_of(message: Image) -> tuple[np.ndarray, str]:
         strides = (message.step, channels, 1)
         pixels = np.lib.stride_tricks.as_strided(pixels, (message.height, message.width, channels), strides, writeable=False)
     return pixels, message.encoding
+
+
+class Lingering:
+    """Which faces have been out of sight long enough: a face that is missed for a few pictures keeps its topics, so that none flap."""
+
+    def __init__(self, keep_ns: int = 1_000_000_000) -> None:
+        self._keep_ns = keep_ns
+        self._last_seen_ns: dict[str, int] = {}
+
+    def gone(self, seen: Iterable[str], now_ns: int) -> list[str]:
+        """The faces that at `now_ns` have been unseen for over `keep_ns`, each told once; `seen` are those of the picture of that time."""
+        self._last_seen_ns.update(dict.fromkeys(seen, now_ns))
+        # Both ways: a clock that was set back (a bag played again) must not keep a face for ever.
+        gone = [name for name, last_ns in self._last_seen_ns.items() if abs(now_ns - last_ns) > self._keep_ns]
+        for name in gone:
+            del self._last_seen_ns[name]
+        return gone
 
 
 def face_id(observation: FaceObservation) -> str:
