@@ -1,6 +1,6 @@
 """What our decode loop costs beside llama-cpp-python's own, and what the kept prefix saves. Real model, one process, in turns.
 
-    python benchmarks/dialogue.py [-o json] [--threads 1] [--rounds 9] [--tokens 96]
+    python benchmarks/dialogue.py [--threads 1] [--rounds 9] [--tokens 96]
 
 Both loops run the same GGUF with the same prompt, threads, batch size, sampler chain and seed, and must give the same tokens before
 anything is timed. The decode rate is that of the caller's `for` loop, from the first piece to the last.
@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
-import platform
 import statistics
 import sys
 import time
@@ -21,6 +19,7 @@ from typing import Any
 
 from affectrt.dialogue import Conversation, Dialogue, Reply
 from affectrt.packs import DEFAULTS, open_pack, pull
+from measure import report
 
 SYSTEM = "You are a kind companion robot. Answer in one or two short sentences."
 ASK = "Tell me a long story about a dragon and a knight who became friends."
@@ -33,28 +32,20 @@ TALK = (
 )
 
 
-def main() -> None:
+# At least this part of llama-cpp-python's own rate, and at most this part of the time of a prompt that is sent anew.
+BOUNDS = {"decode_ratio_to_generate": (">=", 0.97), "followup_ttft_ratio": ("<=", 0.5)}
+
+
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--tokens", type=int, default=96)
     args = parser.parse_args()
     pull(DEFAULTS["dialogue"])
-    record = {
-        "machine": platform.processor() or platform.machine(),
-        "threads": args.threads,
-        "rounds": args.rounds,
-        "decode": decode(args.threads, args.rounds, args.tokens),
-        "followup": followup(args.threads, args.rounds),
-    }
-    if args.output == "json":
-        json.dump(record, sys.stdout, indent=2)
-        print()
-        return
-    for part in ("decode", "followup"):
-        for name, value in record[part].items():
-            print(f"{part}.{name:36} {value:.3f}" if isinstance(value, float) else f"{part}.{name:36} {value}")
+    parts = {"decode": decode(args.threads, args.rounds, args.tokens), "followup": followup(args.threads, args.rounds)}
+    figures = {f"{part}_{name}": value for part, values in parts.items() for name, value in values.items()}
+    return report("dialogue", {"threads": args.threads, "rounds": args.rounds, **figures}, BOUNDS)
 
 
 def decode(threads: int, rounds: int, tokens: int) -> dict[str, Any]:
@@ -141,7 +132,7 @@ def followup(threads: int, rounds: int) -> dict[str, Any]:
         "cached_tokens": stats.cached_tokens,
         "kept_ttft_ms": statistics.median(kept),
         "anew_ttft_ms": statistics.median(anew),
-        "ratio": statistics.median(a / b for a, b in zip(kept, anew, strict=True)),
+        "ttft_ratio": statistics.median(a / b for a, b in zip(kept, anew, strict=True)),
     }
 
 
@@ -153,4 +144,4 @@ def _first_token(chat: Conversation) -> tuple[float, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
