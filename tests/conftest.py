@@ -1,6 +1,7 @@
 """What several folders of tests share: real pictures, and packs that are opened once."""
 
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -46,3 +47,31 @@ def text():
     import affectrt as art
 
     return art.TextEmotion()
+
+
+@pytest.fixture(scope="session")
+def each_in_a_thread():
+    """Runs a function on each of several inputs, every one in a thread of its own, all at once and again and again: each must go on giving
+    what it gave alone."""
+
+    def run(function, inputs, *, repeats):
+        wanted = [function(value) for value in inputs]
+        assert any(not np.array_equal(wanted[0], other) for other in wanted[1:]), "inputs that give the same would hide a mix-up"
+        start, errors = threading.Barrier(len(inputs)), []
+
+        def work(value, want):
+            try:
+                start.wait()
+                for _ in range(repeats):
+                    np.testing.assert_array_equal(function(value), want)
+            except BaseException as error:
+                errors.append(error)
+
+        threads = [threading.Thread(target=work, args=pair) for pair in zip(inputs, wanted, strict=True)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not errors, errors[0]
+
+    return run

@@ -62,7 +62,7 @@ py::array as_array(const py::object& object, const std::string& name) {
 HeldImage as_image(const py::object& object, const std::string& color, const std::string& name) {
   const Encoding& encoding = encoding_of(color);
   py::array array = as_array(object, name);
-  if (!array.dtype().is(py::dtype::of<std::uint8_t>()))
+  if (!array.dtype().equal(py::dtype::of<std::uint8_t>()))
     throw py::type_error(name + ": expected dtype uint8, got " + py::str(array.dtype()).cast<std::string>());
 
   const bool planar = encoding.channels == 0;
@@ -106,7 +106,7 @@ HeldImage as_image(const py::object& object, const std::string& color, const std
 
 py::array_t<float> as_floats(const py::object& object, const std::string& name) {
   py::array array = as_array(object, name);
-  if (!array.dtype().is(py::dtype::of<float>()))
+  if (!array.dtype().equal(py::dtype::of<float>()))
     throw py::type_error(name + ": expected dtype float32, got " + py::str(array.dtype()).cast<std::string>());
   if (!(array.flags() & py::array::c_style))
     throw std::invalid_argument(name + ": expected a C-contiguous array; pass numpy.ascontiguousarray(...)");
@@ -117,6 +117,11 @@ py::array_t<float> to_numpy(const std::vector<float>& values, std::vector<py::ss
   if (shape.empty()) shape = {static_cast<py::ssize_t>(values.size())};
   py::array_t<float> array(shape);
   std::copy(values.begin(), values.end(), array.mutable_data());
+  return frozen(std::move(array));
+}
+
+py::array_t<float> frozen(py::array_t<float> array) {
+  py::detail::array_proxy(array.ptr())->flags &= ~py::detail::npy_api::NPY_ARRAY_WRITEABLE_;
   return array;
 }
 

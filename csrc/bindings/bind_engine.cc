@@ -119,10 +119,10 @@ void bind_engine(pybind11::module_& module) {
       "Opens ONNX Runtime if need be: its version, library and providers. EngineError if there is none.");
   module.def("ort_is_open", &Runtime::is_open);
 
-  py::class_<PyEngine>(module, "Engine", "One network, opened once, run from any number of threads.")
+  py::class_<PyEngine, Holder<PyEngine>>(module, "Engine", "One network, opened once, run from any number of threads.")
       .def(py::init([](const std::filesystem::path& model, const ProviderList& providers, bool strict, int threads, bool spinning) {
              py::gil_scoped_release release;
-             return std::make_unique<PyEngine>(model, engine_options(providers, strict, threads, spinning));
+             return Holder<PyEngine>(new PyEngine(model, engine_options(providers, strict, threads, spinning)));
            }),
            py::arg("model"), py::kw_only(), py::arg("providers") = ProviderList{}, py::arg("strict") = false, py::arg("threads") = 0,
            py::arg("spinning") = false)

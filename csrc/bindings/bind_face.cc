@@ -33,7 +33,7 @@ py::array_t<float> points_of(const std::vector<Point>& points) {
     *value++ = p.x;
     *value++ = p.y;
   }
-  return array;
+  return frozen(std::move(array));
 }
 
 py::array_t<float> landmarks_of(const std::vector<Landmark>& landmarks) {
@@ -44,7 +44,7 @@ py::array_t<float> landmarks_of(const std::vector<Landmark>& landmarks) {
     *value++ = p.y;
     *value++ = p.z;
   }
-  return array;
+  return frozen(std::move(array));
 }
 
 std::vector<std::string> names_of(const std::vector<Label>& labels) {
@@ -91,19 +91,30 @@ py::tuple classify(const CropModel& model, const py::list& images, const std::st
     views.push_back(held.back().view);
     regions.push_back(model.whole(views.back()));
   }
-  const std::size_t classes = model.manifest().labels.size();
+  const std::size_t classes = model.manifest().labels.size(), output = probabilities_output(model);
   CropModel::Outputs outputs;
   std::vector<float> probs;
   {
     py::gil_scoped_release release;
     model.run(views, regions, outputs);
-    probs = std::move(outputs.values.at(0));
-    if (classes == 0 || probs.size() != classes * views.size())
-      throw std::invalid_argument(model.manifest().name + ": expected " + std::to_string(classes) + " values a picture");
+    probs = std::move(outputs.values[output]);
     for (std::size_t i = 0; i < views.size(); ++i) to_probabilities(model.manifest(), {probs.data() + i * classes, classes});
   }
   return py::make_tuple(to_numpy(probs, {static_cast<py::ssize_t>(views.size()), static_cast<py::ssize_t>(classes)}),
                         to_numpy(outputs.sharpness));
+}
+
+// A class that is made of a pack alone.
+template <class Network>
+py::class_<Network, Holder<Network>> bind_network(py::module_& module, const char* name, const char* what) {
+  py::class_<Network, Holder<Network>> bound(module, name, what);
+  bound.def(py::init([](const Pack& pack, const std::string& precision, const ProviderList& providers, bool strict, int threads) {
+              py::gil_scoped_release release;
+              return Holder<Network>(new Network(pack, precision, engine_options(providers, strict, threads, false)));
+            }),
+            py::arg("pack"), py::kw_only(), py::arg("precision") = "auto", py::arg("providers") = ProviderList{}, py::arg("strict") = false,
+            py::arg("threads") = 0);
+  return bound;
 }
 
 }  // namespace
@@ -117,7 +128,7 @@ void bind_face(pybind11::module_& module) {
 
   module.attr("MIN_SHARPNESS") = kMinSharpness;
 
-  py::class_<FacePipeline>(module, "FacePipeline", "From a frame to its faces; see affectrt.Face.")
+  py::class_<FacePipeline, Holder<FacePipeline>>(module, "FacePipeline", "From a frame to its faces; see affectrt.Face.")
       .def(py::init([](const Pack& detector, const Pack* expression, const Pack* landmarks, const Pack* blendshapes,
                        const std::string& precision, const ProviderList& providers, bool strict, int threads, int max_faces,
                        float smoothing_ms) {
@@ -127,7 +138,7 @@ void bind_face(pybind11::module_& module) {
              options.precision = precision;
              options.max_faces = max_faces;
              options.smoothing_ms = smoothing_ms;
-             return std::make_unique<FacePipeline>(detector, expression, landmarks, blendshapes, options);
+             return Holder<FacePipeline>(new FacePipeline(detector, expression, landmarks, blendshapes, options));
            }),
            py::arg("detector"), py::kw_only(), py::arg("expression") = nullptr, py::arg("landmarks") = nullptr,
            py::arg("blendshapes") = nullptr, py::arg("precision") = "auto", py::arg("providers") = ProviderList{},
@@ -138,15 +149,9 @@ void bind_face(pybind11::module_& module) {
       .def_property_readonly("labels", [](const FacePipeline& self) { return names_of(self.labels()); })
       .def_property_readonly("blendshape_names", [](const FacePipeline& self) { return names_of(self.blendshape_names()); })
       .def_property_readonly("provider", &FacePipeline::provider)
-      .def_property_readonly("fallbacks", [](const FacePipeline& self) { return self.detector().engine().fallbacks(); });
+      .def_property_readonly("fallbacks", &FacePipeline::fallbacks);
 
-  py::class_<FaceDetector>(module, "FaceDetector", "Faces of a picture.")
-      .def(py::init([](const Pack& pack, const std::string& precision, const ProviderList& providers, bool strict, int threads) {
-             py::gil_scoped_release release;
-             return std::make_unique<FaceDetector>(pack, precision, engine_options(providers, strict, threads, false));
-           }),
-           py::arg("pack"), py::kw_only(), py::arg("precision") = "auto", py::arg("providers") = ProviderList{}, py::arg("strict") = false,
-           py::arg("threads") = 0)
+  bind_network<FaceDetector>(module, "FaceDetector", "Faces of a picture.")
       .def(
           "__call__",
           [](const FaceDetector& self, const py::object& image, const std::string& color) {
@@ -156,41 +161,19 @@ void bind_face(pybind11::module_& module) {
               py::gil_scoped_release release;
               detections = self.detect(held.view);
             }
-            const auto columns = static_cast<py::ssize_t>(5 + 2 * self.key_points().size());
-            py::array_t<float> rows({static_cast<py::ssize_t>(detections.size()), columns});
-            float* value = rows.mutable_data();
-            for (const auto& d : detections) {
-              for (const float v : {d.score, d.x0, d.y0, d.x1, d.y1}) *value++ = v;
-              for (const auto& p : d.key_points) {
-                *value++ = p.x;
-                *value++ = p.y;
-              }
-            }
-            return rows;
+            return to_rows(detections, self.key_points().size());
           },
           py::arg("image"), py::arg("color"), "Rows of score, x0, y0, x1, y1, key points; float32, pixels, best first.")
       .def_property_readonly("key_points", &FaceDetector::key_points)
       .def_property_readonly("provider", [](const FaceDetector& self) { return self.engine().provider(); });
 
-  py::class_<CropModel>(module, "CropModel", "A network over whole pictures; see affectrt.FaceExpression.")
-      .def(py::init([](const Pack& pack, const std::string& precision, const ProviderList& providers, bool strict, int threads) {
-             py::gil_scoped_release release;
-             return std::make_unique<CropModel>(pack, precision, engine_options(providers, strict, threads, false));
-           }),
-           py::arg("pack"), py::kw_only(), py::arg("precision") = "auto", py::arg("providers") = ProviderList{}, py::arg("strict") = false,
-           py::arg("threads") = 0)
+  bind_network<CropModel>(module, "CropModel", "A network over whole pictures; see affectrt.FaceExpression.")
       .def("classify", &classify, py::arg("images"), py::arg("color"),
            "Probabilities (N, C) float32 and sharpness (N,) float32 of N pictures.")
       .def_property_readonly("fallbacks", [](const CropModel& self) { return self.engine().fallbacks(); })
       .def_property_readonly("provider", [](const CropModel& self) { return self.engine().provider(); });
 
-  py::class_<FaceLandmarks>(module, "FaceLandmarks", "Dense landmarks of a face.")
-      .def(py::init([](const Pack& pack, const std::string& precision, const ProviderList& providers, bool strict, int threads) {
-             py::gil_scoped_release release;
-             return std::make_unique<FaceLandmarks>(pack, precision, engine_options(providers, strict, threads, false));
-           }),
-           py::arg("pack"), py::kw_only(), py::arg("precision") = "auto", py::arg("providers") = ProviderList{}, py::arg("strict") = false,
-           py::arg("threads") = 0)
+  bind_network<FaceLandmarks>(module, "FaceLandmarks", "Dense landmarks of a face.")
       .def(
           "whole",
           [](const FaceLandmarks& self, const py::object& image, const std::string& color) -> py::object {
@@ -207,13 +190,7 @@ void bind_face(pybind11::module_& module) {
           py::arg("image"), py::arg("color"), "Landmarks (count, 3) float32 of a picture that is a face crop, or None if it shows no face.")
       .def_property_readonly("provider", [](const FaceLandmarks& self) { return self.model().engine().provider(); });
 
-  py::class_<Blendshapes>(module, "Blendshapes", "ARKit blendshapes from landmarks.")
-      .def(py::init([](const Pack& pack, const std::string& precision, const ProviderList& providers, bool strict, int threads) {
-             py::gil_scoped_release release;
-             return std::make_unique<Blendshapes>(pack, precision, engine_options(providers, strict, threads, false));
-           }),
-           py::arg("pack"), py::kw_only(), py::arg("precision") = "auto", py::arg("providers") = ProviderList{}, py::arg("strict") = false,
-           py::arg("threads") = 0)
+  bind_network<Blendshapes>(module, "Blendshapes", "ARKit blendshapes from landmarks.")
       .def(
           "from_points",
           [](const Blendshapes& self, const py::object& points) {

@@ -66,21 +66,6 @@ py::array_t<float> py_image_to_tensor(const py::object& image, const std::string
   return out;
 }
 
-// Rows of score, x0, y0, x1, y1 and key points.
-py::array_t<float> to_rows(const std::vector<Detection>& detections, std::size_t key_points) {
-  const auto width = static_cast<py::ssize_t>(5 + 2 * key_points);
-  py::array_t<float> rows({static_cast<py::ssize_t>(detections.size()), width});
-  float* value = rows.mutable_data();
-  for (const auto& d : detections) {
-    for (const float v : {d.score, d.x0, d.y0, d.x1, d.y1}) *value++ = v;
-    for (const auto& p : d.key_points) {
-      *value++ = p.x;
-      *value++ = p.y;
-    }
-  }
-  return rows;
-}
-
 std::vector<Detection> from_rows(const py::array_t<float>& rows) {
   if (rows.ndim() != 2 || rows.shape(1) < 5 || rows.shape(1) % 2 == 0)
     throw std::invalid_argument("detections: expected shape (N, 5 + 2 K), got " + shape_text(rows));
@@ -103,6 +88,21 @@ std::vector<Point> to_points(const py::array_t<float>& array, const char* name) 
 }
 
 }  // namespace
+
+py::array_t<float> to_rows(const std::vector<Detection>& detections, std::size_t key_points) {
+  const auto width = static_cast<py::ssize_t>(5 + 2 * key_points);
+  py::array_t<float> rows({static_cast<py::ssize_t>(detections.size()), width});
+  float* value = rows.mutable_data();
+  for (const auto& d : detections) {
+    for (const float v : {d.score, d.x0, d.y0, d.x1, d.y1}) *value++ = v;
+    for (const auto& p : d.key_points) {
+      *value++ = p.x;
+      *value++ = p.y;
+    }
+  }
+  return frozen(std::move(rows));
+}
+
 }  // namespace affectrt::bindings
 
 void bind_ops(pybind11::module_& module) {
@@ -167,7 +167,8 @@ void bind_ops(pybind11::module_& module) {
       "weighted_nms",
       [](const py::object& detections, float iou_threshold) {
         const auto rows = as_floats(detections, "detections");
-        return to_rows(affectrt::weighted_nms(from_rows(rows), iou_threshold), static_cast<std::size_t>((rows.shape(1) - 5) / 2));
+        auto parsed = from_rows(rows);
+        return to_rows(affectrt::weighted_nms(std::move(parsed), iou_threshold), static_cast<std::size_t>((rows.shape(1) - 5) / 2));
       },
       py::arg("detections"), py::kw_only(), py::arg("iou_threshold"), "Score-weighted mean of overlapping rows, which come best first.");
   module.def(

@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "affectrt/core/error.h"
+#include "affectrt/pack/text.h"
 
 namespace affectrt {
 namespace {
@@ -67,6 +68,7 @@ std::vector<IoSpec> read_specs(const Runtime& rt, const ort::Session* session, b
     IoSpec spec;
     spec.name = raw;
     rt.check(api.AllocatorFree(rt.allocator(), raw), "tensor name");
+    if (!is_utf8(spec.name)) throw EngineError("a tensor has a name that is not UTF-8: " + printable(spec.name));
     ort::TypeInfo* type = nullptr;
     rt.check(input ? api.SessionGetInputTypeInfo(session, i, &type) : api.SessionGetOutputTypeInfo(session, i, &type), "tensor type");
     ort::OwnedTypeInfo owned(type);

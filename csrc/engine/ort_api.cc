@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "affectrt/core/error.h"
+#include "affectrt/pack/text.h"
 
 namespace affectrt::ort {
 namespace {
@@ -47,7 +48,7 @@ const ApiBase* open_library(const std::string& path, std::string& tried) {
   const ApiBase* base = get_base();
   // The library is never closed: its threads and static state outlive any safe moment to do so.
   if (!base->GetApi(kApiVersion)) {
-    tried += "\n  " + path + ": ONNX Runtime " + base->GetVersionString() + ", expected 1.23 or newer";
+    tried += "\n  " + path + ": ONNX Runtime " + base->GetVersionString() + ", expected 1.21 or newer";
     return nullptr;
   }
   return base;
@@ -124,7 +125,8 @@ Runtime::Runtime(std::string library, const ApiBase* base, const PoolOptions& po
 
 void Runtime::check(Status* status, const char* what) const {
   if (!status) return;
-  std::string text = std::string(what) + ": " + api_.GetErrorMessage(status);
+  // Both may quote the file, which may hold anything.
+  std::string text = printable(what) + ": " + printable(api_.GetErrorMessage(status), 2000);
   api_.ReleaseStatus(status);
   throw EngineError(text);
 }

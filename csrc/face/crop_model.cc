@@ -3,8 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "affectrt/core/error.h"
-#include "affectrt/face/detector.h"
+#include "affectrt/face/contract.h"
 
 namespace affectrt {
 namespace {
@@ -63,11 +62,9 @@ CropModel::CropModel(const Pack& pack, const std::string& precision, const Engin
       left_eye_ = position(key_points, "left_eye", manifest_.name);
     }
   }
-  engine_ = std::make_unique<Engine>(pack.file(pack.variant(precision).file), options);
-  input_index_ = engine_->input(input_.tensor);
+  engine_ = open_network(pack, precision, options);
+  input_index_ = input_index(*engine_, manifest_, input_.tensor);
   for (const auto& spec : engine_->outputs()) {
-    if (spec.type != DataType::kFloat32)
-      throw PackError(manifest_.name + ": output '" + spec.name + "' is " + name_of(spec.type) + ", expected float32");
     std::size_t size = 1;
     for (std::size_t i = 1; i < spec.shape.size(); ++i) {
       if (spec.shape[i] < 1) throw PackError(manifest_.name + ": output '" + spec.name + "' has a free dimension besides the batch");
@@ -75,6 +72,11 @@ CropModel::CropModel(const Pack& pack, const std::string& precision, const Engin
     }
     sizes_.push_back(size);
   }
+  expect_fits(manifest_, [this] {
+    auto workspace = workspaces_.take();
+    workspace->input.resize(target_.size());
+    bind(*workspace, 1);
+  });
 }
 
 Affine CropModel::region(const Detection& detection) const {
@@ -96,7 +98,7 @@ Affine CropModel::whole(const ImageView& image) const {
   return fit_whole(image.width, image.height, input_.width_px, input_.height_px, input_.fit);
 }
 
-void CropModel::run_batch(Workspace& workspace, std::size_t count) const {
+void CropModel::bind(Workspace& workspace, std::size_t count) const {
   const auto n = static_cast<std::int64_t>(count);
   const std::int64_t h = input_.height_px, w = input_.width_px, c = target_.channels();
   const auto shape = input_.layout == Layout::kNchw ? std::array<std::int64_t, 4>{n, c, h, w} : std::array<std::int64_t, 4>{n, h, w, c};
@@ -109,7 +111,6 @@ void CropModel::run_batch(Workspace& workspace, std::size_t count) const {
     if (!output_shape.empty()) output_shape[0] = n;
     workspace.binding.bind_output(i, values.data(), values.size() * sizeof(float), output_shape);
   }
-  workspace.binding.run();
 }
 
 template <class ImageOf>
@@ -130,7 +131,8 @@ void CropModel::run_chunks(ImageOf&& image_of, std::span<const Affine> regions, 
       image_to_tensor(image_of(first + i), regions[first + i], target_, tensor);
       outputs.sharpness.push_back(sharpness_of(tensor, target_));
     }
-    run_batch(*workspace, count);
+    bind(*workspace, count);
+    workspace->binding.run();
     for (std::size_t o = 0; o < sizes_.size(); ++o) {
       const auto& values = workspace->outputs[o];
       outputs.values[o].insert(outputs.values[o].end(), values.begin(), values.begin() + static_cast<std::ptrdiff_t>(sizes_[o] * count));
@@ -147,6 +149,19 @@ void CropModel::run(std::span<const ImageView> images, std::span<const Affine> r
     throw std::invalid_argument("expected as many pictures as regions, got " + std::to_string(images.size()) + " and " +
                                 std::to_string(regions.size()));
   run_chunks([&images](std::size_t i) -> const ImageView& { return images[i]; }, regions, outputs);
+}
+
+std::size_t probabilities_output(const CropModel& model) {
+  const Manifest& manifest = model.manifest();
+  for (const auto& output : manifest.outputs) {
+    if (output.kind != OutputKind::kProbabilities && output.kind != OutputKind::kLogits) continue;
+    const std::size_t index = output_index(model.engine(), manifest, output.tensor);
+    if (model.values_of(index) != manifest.labels.size())
+      throw PackError(manifest.name + ": " + std::to_string(manifest.labels.size()) + " labels, but output '" + output.tensor + "' has " +
+                      std::to_string(model.values_of(index)) + " values a picture");
+    return index;
+  }
+  throw PackError(manifest.name + ": expected an output of kind probabilities or logits");
 }
 
 void to_probabilities(const Manifest& manifest, std::span<float> values) {

@@ -50,7 +50,7 @@ class CropModel {
   };
   template <class ImageOf>
   void run_chunks(ImageOf&& image_of, std::span<const Affine> regions, Outputs& outputs) const;
-  void run_batch(Workspace& workspace, std::size_t count) const;
+  void bind(Workspace& workspace, std::size_t count) const;
 
   Manifest manifest_;
   ImageInput input_;
@@ -62,6 +62,9 @@ class CropModel {
   std::vector<std::size_t> sizes_;
   mutable LeasePool<Workspace> workspaces_;
 };
+
+// The output that holds a value per label. Throws PackError if there is none, or it has another number of values.
+std::size_t probabilities_output(const CropModel& model);
 
 // Logits or probabilities of one region into probabilities, by the pack's decoding. Throws PackError if the pack does not classify.
 void to_probabilities(const Manifest& manifest, std::span<float> values);

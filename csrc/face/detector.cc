@@ -2,16 +2,6 @@
 
 namespace affectrt {
 
-const Output& output_of(const Manifest& manifest, OutputKind kind, const char* name) {
-  for (const auto& output : manifest.outputs)
-    if (output.kind == kind) return output;
-  throw PackError(manifest.name + ": expected an output of kind " + name);
-}
-
-void expect_task(const Manifest& manifest, Task task, const char* name) {
-  if (manifest.task != task) throw PackError(manifest.name + ": expected a pack for " + name);
-}
-
 FaceDetector::FaceDetector(const Pack& pack, const std::string& precision, const EngineOptions& options)
     : workspaces_([this] { return std::make_unique<Workspace>(*this); }) {
   const Manifest& manifest = pack.manifest();
@@ -20,11 +10,11 @@ FaceDetector::FaceDetector(const Pack& pack, const std::string& precision, const
   decode_ = std::get<SsdDecode>(manifest.decode);
   target_ = TensorTarget::from(input_);
   anchors_ = make_anchors(decode_, input_.width_px, input_.height_px);
-  engine_ = std::make_unique<Engine>(pack.file(pack.variant(precision).file), options);
-  input_index_ = engine_->input(input_.tensor);
-  boxes_index_ = engine_->output(output_of(manifest, OutputKind::kBoxes, "boxes").tensor);
-  scores_index_ = engine_->output(output_of(manifest, OutputKind::kScores, "scores").tensor);
-  workspaces_.take();  // a contract that does not fit the network shows now, not at the first frame
+  engine_ = open_network(pack, precision, options);
+  input_index_ = input_index(*engine_, manifest, input_.tensor);
+  boxes_index_ = output_index(*engine_, manifest, output_of(manifest, OutputKind::kBoxes, "boxes").tensor);
+  scores_index_ = output_index(*engine_, manifest, output_of(manifest, OutputKind::kScores, "scores").tensor);
+  expect_fits(manifest, [this] { workspaces_.take(); });
 }
 
 FaceDetector::Workspace::Workspace(const FaceDetector& d)

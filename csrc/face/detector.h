@@ -4,9 +4,9 @@
 #include <memory>
 #include <vector>
 
-#include "affectrt/core/error.h"
 #include "affectrt/core/lease.h"
 #include "affectrt/engine/engine.h"
+#include "affectrt/face/contract.h"
 #include "affectrt/ops/ops.h"
 #include "affectrt/pack/pack.h"
 
@@ -38,19 +38,5 @@ class FaceDetector {
   std::size_t input_index_ = 0, boxes_index_ = 0, scores_index_ = 0;
   mutable LeasePool<Workspace> workspaces_;
 };
-
-// The single input of a pack, of the kind that a model class needs. Throws PackError.
-template <class T>
-const T& only_input(const Manifest& manifest, const char* kind) {
-  if (manifest.inputs.size() == 1)
-    if (const T* input = std::get_if<T>(&manifest.inputs[0])) return *input;
-  throw PackError(manifest.name + ": expected one input of kind " + kind);
-}
-
-// The output of a kind. Throws PackError if there is none.
-const Output& output_of(const Manifest& manifest, OutputKind kind, const char* name);
-
-// Throws PackError if the pack's task is another.
-void expect_task(const Manifest& manifest, Task task, const char* name);
 
 }  // namespace affectrt

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "affectrt/core/error.h"
-#include "affectrt/face/detector.h"
+#include "affectrt/face/contract.h"
 
 namespace affectrt {
 
@@ -14,8 +14,8 @@ FaceLandmarks::FaceLandmarks(const Pack& pack, const std::string& precision, con
   const Manifest& manifest = pack.manifest();
   expect_task(manifest, Task::kFaceLandmarks, "face-landmarks");
   decode_ = std::get<LandmarkDecode>(manifest.decode);
-  landmarks_index_ = model_.engine().output(output_of(manifest, OutputKind::kLandmarks, "landmarks").tensor);
-  presence_index_ = model_.engine().output(output_of(manifest, OutputKind::kPresence, "presence").tensor);
+  landmarks_index_ = output_index(model_.engine(), manifest, output_of(manifest, OutputKind::kLandmarks, "landmarks").tensor);
+  presence_index_ = output_index(model_.engine(), manifest, output_of(manifest, OutputKind::kPresence, "presence").tensor);
   const auto expected = static_cast<std::size_t>(decode_.count) * 3;
   if (model_.values_of(landmarks_index_) != expected || model_.values_of(presence_index_) != 1)
     throw PackError(manifest.name + ": expected outputs of " + std::to_string(expected) + " and 1 values a face, got " +
@@ -48,20 +48,25 @@ Blendshapes::Blendshapes(const Pack& pack, const std::string& precision, const E
   expect_task(manifest_, Task::kFaceBlendshapes, "face-blendshapes");
   only_input<TensorInput>(manifest_, "tensor");
   decode_ = std::get<BlendshapeDecode>(manifest_.decode);
-  engine_ = std::make_unique<Engine>(pack.file(pack.variant(precision).file), options);
-  workspaces_.take();
+  engine_ = open_network(pack, precision, options);
+  expect_fits(manifest_, [this] { workspaces_.take(); });
 }
 
 Blendshapes::Workspace::Workspace(const Blendshapes& model)
     : points(model.decode_.landmark_indices.size() * 2), scores(model.manifest_.labels.size()), binding(*model.engine_) {
   const auto& input = only_input<TensorInput>(model.manifest_, "tensor");
-  const std::size_t in = model.engine_->input(input.tensor);
-  const std::size_t out = model.engine_->output(output_of(model.manifest_, OutputKind::kBlendshapes, "blendshapes").tensor);
+  const std::size_t in = input_index(*model.engine_, model.manifest_, input.tensor);
+  const std::size_t out =
+      output_index(*model.engine_, model.manifest_, output_of(model.manifest_, OutputKind::kBlendshapes, "blendshapes").tensor);
   const std::array<std::int64_t, 3> shape{1, static_cast<std::int64_t>(points.size() / 2), 2};
   binding.bind_input(in, points.data(), points.size() * sizeof(float), shape);
   auto out_shape = model.engine_->outputs()[out].shape;
   for (auto& extent : out_shape)
     if (extent < 0) extent = 1;
+  std::int64_t values = 1;
+  for (const auto extent : out_shape) values *= extent;
+  if (static_cast<std::size_t>(values) != scores.size())
+    throw std::invalid_argument(std::to_string(scores.size()) + " labels for " + std::to_string(values) + " values");
   binding.bind_output(out, scores.data(), scores.size() * sizeof(float), out_shape);
 }
 

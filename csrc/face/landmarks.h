@@ -23,6 +23,7 @@ class FaceLandmarks {
   std::vector<std::optional<std::vector<Landmark>>> find(const ImageView& image, std::span<const Affine> regions) const;
 
   const CropModel& model() const { return model_; }
+  int count() const { return decode_.count; }
 
  private:
   CropModel model_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 
 #include "affectrt/core/error.h"
 
@@ -24,23 +25,13 @@ class Stopwatch {
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
-std::size_t probabilities_of(const Manifest& manifest, const CropModel& model) {
-  for (const auto& output : manifest.outputs)
-    if (output.kind == OutputKind::kProbabilities || output.kind == OutputKind::kLogits) {
-      const std::size_t index = model.engine().output(output.tensor);
-      if (model.values_of(index) != manifest.labels.size())
-        throw PackError(manifest.name + ": " + std::to_string(manifest.labels.size()) + " labels, but output '" + output.tensor + "' has " +
-                        std::to_string(model.values_of(index)) + " values a face");
-      return index;
-    }
-  throw PackError(manifest.name + ": expected an output of kind probabilities or logits");
-}
-
 }  // namespace
 
 FacePipeline::FacePipeline(const Pack& detector, const Pack* expression, const Pack* landmarks, const Pack* blendshapes,
                            const FaceOptions& options)
     : options_(options), detector_(detector, options.precision, options.engine), tracker_(options.tracker) {
+  if (!(options.smoothing_ms >= 0) || !std::isfinite(options.smoothing_ms))
+    throw std::invalid_argument("smoothing_ms: expected a finite number of at least 0, got " + std::to_string(options.smoothing_ms));
   if (options.max_faces < 1) throw std::invalid_argument("max_faces: expected at least 1, got " + std::to_string(options.max_faces));
   if (blendshapes && !landmarks) throw std::invalid_argument("blendshapes need a pack of landmarks");
   const auto& points = detector_.key_points();
@@ -48,17 +39,28 @@ FacePipeline::FacePipeline(const Pack& detector, const Pack* expression, const P
     expect_task(expression->manifest(), Task::kFaceExpression, "face-expression");
     expression_ = std::make_unique<CropModel>(*expression, options.precision, options.engine, points);
     labels_ = expression->manifest().labels;
-    probs_index_ = probabilities_of(expression->manifest(), *expression_);
+    probs_index_ = probabilities_output(*expression_);
     unknown_below_ = std::get<ClassDecode>(expression->manifest().decode).unknown_below;
   }
   if (landmarks) landmarks_ = std::make_unique<FaceLandmarks>(*landmarks, options.precision, options.engine, points);
   if (blendshapes) {
     blendshapes_ = std::make_unique<Blendshapes>(*blendshapes, options.precision, options.engine);
     blendshape_names_ = blendshapes->manifest().labels;
+    const int count = landmarks_->count();
+    for (const int index : std::get<BlendshapeDecode>(blendshapes->manifest().decode).landmark_indices)
+      if (index >= count)
+        throw PackError(blendshapes->manifest().name + ": reads landmark " + std::to_string(index) + ", and " + landmarks->manifest().name +
+                        " gives " + std::to_string(count));
   }
 }
 
-void FacePipeline::judge(Face& face, Track& track, std::int64_t stamp_ns) const {
+void FacePipeline::judge(Face& face, Track& track) const {
+  // A network that has lost its mind tells nothing about the face, and must not spoil the track.
+  if (!std::all_of(face.raw_probs.begin(), face.raw_probs.end(), [](float p) { return std::isfinite(p); })) {
+    face.probs = face.raw_probs;
+    face.doubt = Doubt::kUncertain;
+    return;
+  }
   if (face.detection.height() < options_.min_face_px)
     face.doubt = Doubt::kTinyFace;
   else if (face.sharpness < options_.min_sharpness)
@@ -68,9 +70,9 @@ void FacePipeline::judge(Face& face, Track& track, std::int64_t stamp_ns) const 
     if (track.probs.empty()) {
       track.probs = face.raw_probs;
     } else {
-      smooth(track.probs, face.raw_probs, static_cast<float>(stamp_ns - track.probs_ns) * 1e-6f, options_.smoothing_ms);
+      smooth(track.probs, face.raw_probs, elapsed_ms(track.probs_ns, track.last_seen_ns), options_.smoothing_ms);
     }
-    track.probs_ns = stamp_ns;
+    track.probs_ns = track.last_seen_ns;  // the tracker has put the stamp in order
   }
   // What is too small or too blurred adds nothing to the track, and the track says nothing in its place.
   face.probs = face.doubt == Doubt::kNone ? track.probs : face.raw_probs;
@@ -126,12 +128,24 @@ std::vector<Face> FacePipeline::operator()(const ImageView& image, std::int64_t 
     for (std::size_t i = 0; i < faces.size(); ++i) {
       faces[i].detection = std::move(detections[i]);
       faces[i].track_id = tracks[i]->id;
-      if (expression_) judge(faces[i], *tracks[i], stamp_ns);
+      if (expression_) judge(faces[i], *tracks[i]);
     }
   }
   spent.total_ms = total.lap_ms();
   if (timings) *timings = spent;
   return faces;
+}
+
+std::vector<std::string> FacePipeline::fallbacks() const {
+  std::vector<const Engine*> engines{&detector_.engine()};
+  if (expression_) engines.push_back(&expression_->engine());
+  if (landmarks_) engines.push_back(&landmarks_->model().engine());
+  if (blendshapes_) engines.push_back(&blendshapes_->engine());
+  std::vector<std::string> all;
+  for (const Engine* engine : engines)
+    for (const auto& fallback : engine->fallbacks())
+      if (std::find(all.begin(), all.end(), fallback) == all.end()) all.push_back(fallback);
+  return all;
 }
 
 void FacePipeline::reset() {

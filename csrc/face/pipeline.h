@@ -63,9 +63,11 @@ class FacePipeline {
   const std::vector<Label>& labels() const { return labels_; }
   const std::vector<Label>& blendshape_names() const { return blendshape_names_; }
   const std::string& provider() const { return detector_.engine().provider(); }
+  // Of all networks: what was asked for and could not be had, each with the reason, once.
+  std::vector<std::string> fallbacks() const;
 
  private:
-  void judge(Face& face, Track& track, std::int64_t stamp_ns) const;
+  void judge(Face& face, Track& track) const;
 
   FaceOptions options_;
   FaceDetector detector_;

@@ -6,13 +6,13 @@
 namespace affectrt {
 namespace {
 
-constexpr std::int64_t kRestartNs = 1'000'000'000;
+constexpr float kRestartMs = 1000;
 constexpr int kMissedFrames = 3;
 constexpr float kVelocityTauMs = 120.0f;
 
 Detection expected(const Track& track, std::int64_t stamp_ns) {
   // Far ahead a straight line says little, so the forecast stops after a quarter of a second.
-  const float dt_ms = std::clamp(static_cast<float>(stamp_ns - track.last_seen_ns) * 1e-6f, 0.0f, 250.0f);
+  const float dt_ms = std::clamp(elapsed_ms(track.last_seen_ns, stamp_ns), 0.0f, 250.0f);
   Detection box = track.last;
   box.x0 += dt_ms * track.velocity_x;
   box.x1 += dt_ms * track.velocity_x;
@@ -26,7 +26,7 @@ Point centre(const Detection& d) { return {0.5f * (d.x0 + d.x1), 0.5f * (d.y0 + 
 float side(const Detection& d) { return std::max(d.width(), d.height()); }
 
 void observe(Track& track, const Detection& detection, std::int64_t stamp_ns) {
-  const float dt_ms = static_cast<float>(stamp_ns - track.last_seen_ns) * 1e-6f;
+  const float dt_ms = elapsed_ms(track.last_seen_ns, stamp_ns);
   if (dt_ms > 0) {
     const Point from = centre(track.last), to = centre(detection);
     const float weight = 1.0f - std::exp(-dt_ms / kVelocityTauMs);
@@ -42,7 +42,7 @@ void observe(Track& track, const Detection& detection, std::int64_t stamp_ns) {
 
 std::vector<Track*> Tracker::update(std::span<const Detection> detections, std::int64_t stamp_ns) {
   if (started_ && stamp_ns < last_stamp_ns_) {
-    if (last_stamp_ns_ - stamp_ns > kRestartNs)
+    if (elapsed_ms(stamp_ns, last_stamp_ns_) > kRestartMs)
       reset();
     else
       stamp_ns = last_stamp_ns_;
@@ -95,9 +95,8 @@ std::vector<Track*> Tracker::update(std::span<const Detection> detections, std::
   // Ids survive the removal of those that are gone; addresses and positions do not.
   std::vector<int> ids;
   for (const std::size_t t : owner) ids.push_back(tracks_[t].id);
-  std::erase_if(tracks_, [&](const Track& t) {
-    return t.missed >= kMissedFrames && static_cast<float>(stamp_ns - t.last_seen_ns) * 1e-6f > options_.max_missed_ms;
-  });
+  std::erase_if(tracks_,
+                [&](const Track& t) { return t.missed >= kMissedFrames && elapsed_ms(t.last_seen_ns, stamp_ns) > options_.max_missed_ms; });
   std::vector<Track*> result;
   for (const int id : ids) result.push_back(&*std::find_if(tracks_.begin(), tracks_.end(), [id](const Track& t) { return t.id == id; }));
   return result;

@@ -9,6 +9,11 @@
 
 namespace affectrt {
 
+// In double: any two stamps have a difference there.
+inline float elapsed_ms(std::int64_t from_ns, std::int64_t to_ns) {
+  return static_cast<float>((static_cast<double>(to_ns) - static_cast<double>(from_ns)) * 1e-6);
+}
+
 struct TrackerOptions {
   float min_overlap = 0.2f;   // intersection over union with where the face was expected
   float max_distance = 0.6f;  // or distance of centres, in parts of the larger box side

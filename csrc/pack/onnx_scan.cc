@@ -87,6 +87,8 @@ class Scanner {
     std::string key, value;
     while (at < end) {
       const std::uint64_t tag = varint(at, end);
+      // protobuf keeps 32 bits of a tag and so would see another field than we do.
+      if (tag > 0xFFFFFFFFu) fail("a field has a number of more than 29 bits");
       std::uint64_t size = 0;
       switch (tag & 7) {
         case 0:
@@ -104,6 +106,7 @@ class Scanner {
         default:
           fail("a field has the unknown wire type " + std::to_string(tag & 7));
       }
+      if (size > 0x7FFFFFFFu) fail("a field is longer than 2 GiB");
       if (size > end - at) fail("a field is longer than what holds it");
       Message child{};
       if ((tag & 7) == 2 && inside(kind, tag >> 3, &child)) {

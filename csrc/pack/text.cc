@@ -29,11 +29,10 @@ bool is_control(unsigned char c) { return c < 0x20 || c == 0x7f; }
 
 }  // namespace
 
-std::string printable(std::string_view text) {
-  constexpr std::size_t kShown = 200;
+std::string printable(std::string_view text, std::size_t most) {
   std::string out;
   std::size_t i = 0;
-  while (i < text.size() && i < kShown) {
+  while (i < text.size() && i < most) {
     const auto c = static_cast<unsigned char>(text[i]);
     const std::size_t length = is_control(c) ? 0 : utf8_length(text.substr(i));
     if (length == 0) {

@@ -6,9 +6,9 @@
 
 namespace affectrt {
 
-// `text` cut after 200 bytes, with control characters and bytes that are not UTF-8 written as \xNN: an error message is always valid
+// `text` cut after `most` bytes, with control characters and bytes that are not UTF-8 written as \xNN: an error message is always valid
 // UTF-8 on one line, whatever a file contains.
-std::string printable(std::string_view text);
+std::string printable(std::string_view text, std::size_t most = 200);
 
 // The same in double quotes.
 std::string in_quotes(std::string_view text);

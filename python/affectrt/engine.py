@@ -53,8 +53,14 @@ class EngineSettings:
             wrong.append(f"device and providers: expected one of the two, got device={self.device!r} and providers={self.providers!r}")
         if isinstance(self.providers, str) or (self.providers is not None and not self.providers):
             wrong.append(f"providers: expected a list of at least one name, got {self.providers!r}")
-        if isinstance(self.threads, bool) or not isinstance(self.threads, int) or not 0 <= self.threads <= 1024:
-            wrong.append(f"threads: expected 0 to 1024, got {self.threads!r}")
+        if isinstance(self.providers, (list, tuple)) and not all(_is_provider(p) for p in self.providers):
+            wrong.append(f"providers: expected names, or pairs of a name and its options, got {self.providers!r}")
+        if not isinstance(self.precision, str):
+            wrong.append(f'precision: expected "auto" or a name, got {self.precision!r}')
+        # ONNX Runtime waits for ever for threads that the system does not grant.
+        most = max(64, 4 * (os.cpu_count() or 1))
+        if isinstance(self.threads, bool) or not isinstance(self.threads, int) or not 0 <= self.threads <= most:
+            wrong.append(f"threads: expected 0 to {most}, got {self.threads!r}")
         if wrong:
             raise ValueError("; ".join(wrong))
 
@@ -63,11 +69,12 @@ class EngineSettings:
         find_and_set_library()
         return {"providers": self._providers(), "strict": self.strict, "threads": self.threads}
 
-    def check_requirements(self, variant: str, requires: Sequence[str]) -> None:
+    def check_requirements(self, pack: str, variant: str, requires: Sequence[str]) -> None:
         """Raise `DeviceError` if a variant of a pack says it needs providers and none of those asked for is among them."""
         asked = [name for name, _ in self._providers()] or ["CPUExecutionProvider"]
         if requires and not set(asked) & set(requires):
-            raise DeviceError(f"variant {variant} needs {' or '.join(requires)}, asked for: {', '.join(asked)}; choose another precision=")
+            needed = " or ".join(requires)
+            raise DeviceError(f"{pack}: variant {variant} needs {needed}, which was not asked for; choose another precision")
 
     def _providers(self) -> list[tuple[str, dict[str, str]]]:
         if self.providers is not None:
@@ -158,6 +165,8 @@ def set_thread_pool(threads: int = 0, *, spinning: bool = False) -> None:
 
     Counts only before the first network opens; `EngineError` after.
     """
+    if isinstance(threads, bool) or not isinstance(threads, int):
+        raise TypeError(f"threads: expected an int, got {type(threads).__name__}")
     _core.set_thread_pool(threads=threads, spinning=spinning)
 
 
@@ -186,6 +195,12 @@ def find_and_set_library() -> None:
             "the installed onnxruntime package carries no libonnxruntime.so of its own (some vendors' wheels do not): "
             "set AFFECTRT_ORT_LIBRARY to the path of the library"
         )
+
+
+def _is_provider(provider: object) -> bool:
+    if isinstance(provider, str):
+        return True
+    return isinstance(provider, (tuple, list)) and len(provider) == 2 and isinstance(provider[0], str) and isinstance(provider[1], Mapping)
 
 
 def _cuda_index(device: str) -> int | None:

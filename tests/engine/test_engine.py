@@ -3,7 +3,6 @@
 import ctypes
 import subprocess
 import sys
-import threading
 
 import affectrt as art
 import numpy as np
@@ -96,6 +95,13 @@ def test_bad_files(tmp_path):
             art.Engine(garbage)
 
 
+def test_a_file_of_bytes_that_are_no_text(tmp_path):
+    garbage = tmp_path / "\udcff.onnx"
+    garbage.write_bytes(b"\xff\xfe\xfd" * 99)
+    with pytest.raises(art.EngineError, match=r"\\xff"):
+        art.Engine(garbage)
+
+
 def test_a_truncated_model(tmp_path, model):
     whole = model.read_bytes()
     for part in (10, len(whole) // 2, len(whole) - 1):
@@ -105,24 +111,11 @@ def test_a_truncated_model(tmp_path, model):
             art.Engine(cut)
 
 
-def test_eight_threads_share_one_engine(engine):
-    given = feeds(engine)
-    (want,) = engine.run(given).values()
-    errors = []
-
-    def work():
-        try:
-            for _ in range(50):
-                np.testing.assert_array_equal(next(iter(engine.run(given).values())), want)
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=work) for _ in range(8)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
-    assert not errors
+def test_eight_threads_share_one_engine(engine, each_in_a_thread):
+    (name,) = feeds(engine)
+    rng = np.random.default_rng(1)
+    given = [rng.normal(0, 0.5, (1 + i % 3, 1, 64, 64)).astype(np.float32) for i in range(8)]
+    each_in_a_thread(lambda value: next(iter(engine.run({name: value}).values())), given, repeats=50)
 
 
 @pytest.mark.parametrize("threads", [0, 1, 2])

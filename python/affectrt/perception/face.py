@@ -103,11 +103,13 @@ class Face(Configured):
         packs = {
             "detector": _open(detector, "face-detection"),
             "expression": optional(expression, "face-expression"),
-            "landmarks": optional(True if blendshapes and not landmarks else landmarks, "face-landmarks"),
-            "blendshapes": optional(blendshapes, "face-blendshapes"),
+            "landmarks": optional(True if blendshapes and not landmarks else landmarks or False, "face-landmarks"),
+            "blendshapes": optional(blendshapes or False, "face-blendshapes"),
         }
         self.packs: dict[str, Pack] = {role: pack for role, pack in packs.items() if pack is not None}
         """The packs in use, by role."""
+        if isinstance(max_faces, bool) or not isinstance(max_faces, int):
+            raise TypeError(f"max_faces: expected an int, got {type(max_faces).__name__}")
         native = {role: _native(pack) for role, pack in self.packs.items()}
         self._core = _core.FacePipeline(
             native["detector"],
@@ -154,7 +156,7 @@ class Face(Configured):
             valence=valence,
             arousal=arousal,
             confidence=confidence,
-            reason=reason,
+            reason=reason if self.labels else "no expression pack",
             landmarks=landmarks,
             blendshapes=None if shapes is None else dict(zip(self._blendshape_names, shapes, strict=True)),
         )
@@ -222,7 +224,9 @@ class FaceExpression(Configured):
 
     def _observation(self, probs: NDArray[np.float32], sharpness: float, stamp: int) -> ExpressionObservation:
         top = int(probs.argmax())
-        reason = "blurred face" if sharpness < _core.MIN_SHARPNESS else "uncertain" if probs[top] < self._unknown_below else ""
+        sane = bool(np.isfinite(probs).all())
+        blurred = sharpness < _core.MIN_SHARPNESS
+        reason = "blurred face" if blurred else "" if sane and probs[top] >= self._unknown_below else "uncertain"
         return ExpressionObservation(
             stamp_ns=stamp,
             label=UNKNOWN if reason else self.labels[top],
@@ -230,7 +234,7 @@ class FaceExpression(Configured):
             probs=probs,
             valence=float(probs @ self._valence),
             arousal=float(probs @ self._arousal),
-            confidence=0.0 if reason == "blurred face" else float(probs[top]),
+            confidence=float(probs[top]) if sane and not blurred else 0.0,
             reason=reason,
         )
 

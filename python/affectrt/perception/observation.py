@@ -38,7 +38,7 @@ class FaceObservation:
     confidence: float
     """Probability of the label, lowered for tiny or blurred faces; 0 where the label is "unknown" for want of evidence."""
     reason: str
-    """Why the label is "unknown" ("tiny face", "blurred face", "uncertain"), else ""."""
+    """Why the label is "unknown" ("tiny face", "blurred face", "uncertain", "no expression pack"), else ""."""
     landmarks: NDArray[np.float32] | None = None
     """(478, 3) float32: x, y in pixels, z in pixels of depth relative to the head; only if asked for."""
     blendshapes: dict[str, float] | None = None
@@ -77,6 +77,6 @@ class TextObservation:
     arousal: float
     confidence: float
     reason: str = ""
-    """Why the label is "unknown" ("empty text", "uncertain"), else ""."""
+    """Why the label is "unknown" ("empty text", "unreadable text", "uncertain"), else ""."""
     truncated: bool = False
     """True if the text was longer than the model reads, so that its end was not looked at."""

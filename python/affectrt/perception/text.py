@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from affectrt.engine import Configured, Engine, EngineSettings, ProviderSpec
+from affectrt.errors import PackError
 from affectrt.packs import DEFAULTS, Pack, open_pack
 from affectrt.perception.face import check_stamp
 from affectrt.perception.observation import UNKNOWN, TextObservation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from tokenizers import Encoding
 
 __all__ = ["MAX_CHARACTERS", "TextEmotion"]
 
@@ -53,15 +55,22 @@ class TextEmotion(Configured):
         self._input = manifest["inputs"][0]
         self._output = next(o for o in manifest["outputs"] if o["kind"] in ("logits", "probabilities"))["tensor"]
         self._decode = manifest["decode"]
-        self._tokenizer = Tokenizer.from_file(str(self.pack.file(self._input["tokenizer"])))
+        tokenizer = self.pack.file(self._input["tokenizer"])
+        try:
+            self._tokenizer = Tokenizer.from_file(str(tokenizer))
+        except Exception as error:  # what the library raises is no narrower
+            raise PackError(f"{self.pack.name}: {tokenizer.name}: expected a tokenizer, got something else: {error}") from error
         self._tokenizer.no_truncation()  # ours tells whether something was left out
         self._tokenizer.no_padding()
         variant = self.pack.variant(precision)
-        self.settings.check_requirements(variant.name, variant.requires)
+        self.settings.check_requirements(self.pack.name, variant.name, variant.requires)
         # Dynamic int8 scales its activations by all that is in the batch, so a text would read otherwise beside other texts.
         self._batch = 1 if variant.precision == "int8" else _BATCH
         self._engine = Engine(variant.path, self.settings)
         self.labels: tuple[str, ...] = tuple(label.name for label in self.pack.labels)
+        self._check_contract()
+        tokens = (self._tokenizer.token_to_id(name) for name in ("[UNK]", "<unk>"))
+        self._unknown_token = next((i for i in tokens if i is not None), -1)
         self._valence = np.array([label.valence for label in self.pack.labels], np.float32)
         self._arousal = np.array([label.arousal for label in self.pack.labels], np.float32)
         self._thresholds = np.array(self._decode["thresholds"] or [0.5] * len(self.labels), np.float32)
@@ -75,12 +84,17 @@ class TextEmotion(Configured):
     def __call__(self, text: str | list[str] | tuple[str, ...], stamp_ns: int | None = None) -> TextObservation | list[TextObservation]:
         """One observation for a text, a list for a list of texts, each read as if alone.
 
-        An empty text gives the label "unknown", and so does one about which the network is not sure enough.
+        The label is "unknown" for an empty text, for one of which the model knows hardly a word, and where it is not sure enough.
         """
         stamp = check_stamp(stamp_ns)
         if isinstance(text, str):
+            _check_text(text)
             return self._read([text], stamp)[0]
+        if not isinstance(text, (list, tuple)):
+            raise TypeError(f"text: expected str, or a list of str, got {type(text).__name__}")
         texts = list(text)
+        for one in texts:
+            _check_text(one)
         # Texts of like length share a batch, so that little is computed on padding.
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         results: dict[int, TextObservation] = {}
@@ -91,18 +105,36 @@ class TextEmotion(Configured):
 
     def _read(self, texts: list[str], stamp: int) -> list[TextObservation]:
         limit = int(self._input["max_tokens"])
-        encoded: list[tuple[list[int], bool]] = []
+        encoded: list[tuple[list[int], str, bool]] = []
         for text in texts:
-            _check_text(text)
-            ids = self._tokenizer.encode(text[:MAX_CHARACTERS]).ids if text.strip() else []
+            encoding = self._tokenizer.encode(text[:MAX_CHARACTERS])
+            ids = encoding.ids
             truncated = len(ids) > limit or len(text) > MAX_CHARACTERS
             # The last token ends the sequence and stays.
-            encoded.append((ids if len(ids) <= limit else [*ids[: limit - 1], ids[-1]], truncated))
-        readable = [i for i, (ids, _) in enumerate(encoded) if ids]
+            encoded.append((ids if len(ids) <= limit else [*ids[: limit - 1], ids[-1]], self._unreadable(encoding), truncated))
+        readable = [i for i, (_, why, _) in enumerate(encoded) if not why]
         probs = np.zeros((len(texts), len(self.labels)), np.float32)
         if readable:
             probs[readable] = self._probabilities([encoded[i][0] for i in readable])
-        return [self._observation(text, p, bool(ids), cut, stamp) for text, p, (ids, cut) in zip(texts, probs, encoded, strict=True)]
+        probs.flags.writeable = False
+        return [self._observation(text, p, why, cut, stamp) for text, p, (_, why, cut) in zip(texts, probs, encoded, strict=True)]
+
+    def _unreadable(self, encoding: Encoding) -> str:
+        """Why the network can tell nothing of these tokens, or ""."""
+        pairs = zip(encoding.ids, encoding.special_tokens_mask, strict=True)
+        words = [i for i, special in pairs if not special or i == self._unknown_token]
+        if not words:
+            return "empty text"
+        return "unreadable text" if 2 * words.count(self._unknown_token) > len(words) else ""
+
+    def _check_contract(self) -> None:
+        names = [spec.name for spec in self._engine.inputs]
+        wanted = [self._input["tensor"], self._input["mask_tensor"], *filter(None, [self._input.get("type_tensor")])]
+        if sorted(names) != sorted(wanted):
+            raise PackError(f"{self.pack.name}: its manifest names the inputs {wanted}, its network has {names}")
+        output = next((spec for spec in self._engine.outputs if spec.name == self._output), None)
+        if output is None or output.dtype != "float32" or output.shape[-1] not in (-1, len(self.labels)):
+            raise PackError(f"{self.pack.name}: expected an output {self._output!r} of {len(self.labels)} float32, got {output}")
 
     def _probabilities(self, sequences: list[list[int]]) -> NDArray[np.float32]:
         width = max(len(ids) for ids in sequences)
@@ -128,14 +160,14 @@ class TextEmotion(Configured):
         result: NDArray[np.float32] = powers / powers.sum(axis=1, keepdims=True)
         return result
 
-    def _observation(self, text: str, probs: NDArray[np.float32], read: bool, truncated: bool, stamp: int) -> TextObservation:
+    def _observation(self, text: str, probs: NDArray[np.float32], unreadable: str, truncated: bool, stamp: int) -> TextObservation:
         order = np.argsort(-probs, kind="stable")
-        active = tuple(self.labels[i] for i in order if probs[i] >= self._thresholds[i]) if read else ()
+        active = () if unreadable else tuple(self.labels[i] for i in order if probs[i] >= self._thresholds[i])
         # A label over its own threshold comes before a likelier one that is not over its own.
         top = self.labels.index(active[0]) if active else int(order[0])
         confidence = float(probs[top])
         sure = bool(active) or confidence >= float(self._decode["unknown_below"])
-        reason = "empty text" if not read else "" if sure else "uncertain"
+        reason = unreadable or ("" if sure else "uncertain")
         total = max(float(probs.sum()), 1e-9)
         return TextObservation(
             stamp_ns=stamp,
@@ -144,8 +176,8 @@ class TextEmotion(Configured):
             active=active,
             labels=self.labels,
             probs=probs,
-            valence=float(probs @ self._valence) / total if read else 0.0,
-            arousal=float(probs @ self._arousal) / total if read else 0.0,
+            valence=float(probs @ self._valence) / total,
+            arousal=float(probs @ self._arousal) / total,
             confidence=confidence,
             reason=reason,
             truncated=truncated,
