@@ -66,7 +66,7 @@ def make(options: Options) -> None:
     ]
     summary = "A small language model that answers in a chat: SmolLM2-135M-Instruct"
     sections = {
-        "What it is": f"{summary}, quantised to Q4_1 (98 MB), for llama.cpp. The file is pulled on first use.",
+        "What it is": f"{summary}, quantised to Q4_1 (98 MB), for llama.cpp. The file is pulled by `affectrt packs pull`.",
         "Origin and licence": f"`{MEMBER.origin}` (sha256 {MEMBER.sha256}), Apache-2.0, Hugging Face (HuggingFaceTB). Trained on web, "
         "code and synthetic text (Ben Allal et al., 2025).",
         "Input": "A chat; the template is in the file. The golden vectors are the tokens of one user turn.",
