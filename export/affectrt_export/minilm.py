@@ -150,8 +150,8 @@ class _Fp32:
 
 
 class _Int8(_Fp32):
-    """The same in ONNX Runtime's operators for CPUs. Its SkipLayerNormalization is not among them: with Add and LayerNormalization, as above,
-    the whole network is an eighth faster."""
+    """The same in ONNX Runtime's operators for CPUs. Its SkipLayerNormalization is not among them: with Add and LayerNormalization, as
+    above, the whole network is an eighth faster."""
 
     name = "minilm_int8"
 
