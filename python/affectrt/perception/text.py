@@ -137,12 +137,16 @@ class TextEmotion(Configured):
             raise PackError(f"{self.pack.name}: expected an output {self._output!r} of {len(self.labels)} float32, got {output}")
 
     def _probabilities(self, sequences: list[list[int]]) -> NDArray[np.float32]:
-        width = max(len(ids) for ids in sequences)
-        tokens = np.zeros((len(sequences), width), np.int64)
-        mask = np.zeros((len(sequences), width), np.int64)
-        for row, ids in enumerate(sequences):
-            tokens[row, : len(ids)] = ids
-            mask[row, : len(ids)] = 1
+        if len(sequences) == 1:
+            tokens = np.array(sequences, np.int64)
+            mask = np.ones_like(tokens)
+        else:
+            width = max(len(ids) for ids in sequences)
+            tokens = np.zeros((len(sequences), width), np.int64)
+            mask = np.zeros_like(tokens)
+            for row, ids in enumerate(sequences):
+                tokens[row, : len(ids)] = ids
+                mask[row, : len(ids)] = 1
         feeds: dict[str, Any] = {self._input["tensor"]: tokens, self._input["mask_tensor"]: mask}
         if self._input.get("type_tensor"):
             feeds[self._input["type_tensor"]] = np.zeros_like(tokens)
@@ -161,19 +165,19 @@ class TextEmotion(Configured):
         return result
 
     def _observation(self, text: str, probs: NDArray[np.float32], unreadable: str, truncated: bool, stamp: int) -> TextObservation:
-        order = np.argsort(-probs, kind="stable")
-        active = () if unreadable else tuple(self.labels[i] for i in order if probs[i] >= self._thresholds[i])
+        over = [] if unreadable else np.flatnonzero(probs >= self._thresholds).tolist()
+        over.sort(key=lambda i: -probs[i])
         # A label over its own threshold comes before a likelier one that is not over its own.
-        top = self.labels.index(active[0]) if active else int(order[0])
+        top = over[0] if over else int(probs.argmax())
         confidence = float(probs[top])
-        sure = bool(active) or confidence >= float(self._decode["unknown_below"])
+        sure = bool(over) or confidence >= float(self._decode["unknown_below"])
         reason = unreadable or ("" if sure else "uncertain")
         total = max(float(probs.sum()), 1e-9)
         return TextObservation(
             stamp_ns=stamp,
             text=text,
             label=UNKNOWN if reason else self.labels[top],
-            active=active,
+            active=tuple(self.labels[i] for i in over),
             labels=self.labels,
             probs=probs,
             valence=float(probs @ self._valence) / total,
