@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import mul
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -71,9 +72,11 @@ class TextEmotion(Configured):
         self._check_contract()
         tokens = (self._tokenizer.token_to_id(name) for name in ("[UNK]", "<unk>"))
         self._unknown_token = next((i for i in tokens if i is not None), -1)
-        self._valence = np.array([label.valence for label in self.pack.labels], np.float32)
-        self._arousal = np.array([label.arousal for label in self.pack.labels], np.float32)
-        self._thresholds = np.array(self._decode["thresholds"] or [0.5] * len(self.labels), np.float32)
+        self._valence = [label.valence for label in self.pack.labels]
+        self._arousal = [label.arousal for label in self.pack.labels]
+        # As the probabilities are: float32, so that one that is on its threshold stays there.
+        self._thresholds: list[float] = np.array(self._decode["thresholds"] or [0.5] * len(self.labels), np.float32).tolist()
+        self._inverse_temperature = np.float32(1 / self._decode["temperature"]) if "temperature" in self._decode else np.float32(1)
 
     @overload
     def __call__(self, text: str, stamp_ns: int | None = ...) -> TextObservation: ...
@@ -113,19 +116,22 @@ class TextEmotion(Configured):
             # The last token ends the sequence and stays.
             encoded.append((ids if len(ids) <= limit else [*ids[: limit - 1], ids[-1]], self._unreadable(encoding), truncated))
         readable = [i for i, (_, why, _) in enumerate(encoded) if not why]
-        probs = np.zeros((len(texts), len(self.labels)), np.float32)
-        if readable:
-            probs[readable] = self._probabilities([encoded[i][0] for i in readable])
+        if len(readable) == len(texts):
+            probs = self._probabilities([ids for ids, _, _ in encoded])
+        else:
+            probs = np.zeros((len(texts), len(self.labels)), np.float32)
+            if readable:
+                probs[readable] = self._probabilities([encoded[i][0] for i in readable])
         probs.flags.writeable = False
         return [self._observation(text, p, why, cut, stamp) for text, p, (_, why, cut) in zip(texts, probs, encoded, strict=True)]
 
     def _unreadable(self, encoding: Encoding) -> str:
         """Why the network can tell nothing of these tokens, or ""."""
-        pairs = zip(encoding.ids, encoding.special_tokens_mask, strict=True)
-        words = [i for i, special in pairs if not special or i == self._unknown_token]
-        if not words:
+        special, unknown = sum(encoding.special_tokens_mask), encoding.ids.count(self._unknown_token)
+        words = len(encoding.ids) - special
+        if words + unknown == 0:
             return "empty text"
-        return "unreadable text" if 2 * words.count(self._unknown_token) > len(words) else ""
+        return "unreadable text" if 2 * unknown > words else ""
 
     def _check_contract(self) -> None:
         names = [spec.name for spec in self._engine.inputs]
@@ -157,22 +163,25 @@ class TextEmotion(Configured):
         kind = self._decode["kind"]
         if kind == "identity":
             return values
-        scaled = values / np.float32(self._decode["temperature"])
+        scaled = values * self._inverse_temperature
         if kind == "sigmoid":
-            return np.asarray(1.0 / (1.0 + np.exp(-scaled)), np.float32)
+            probs: NDArray[np.float32] = np.reciprocal(np.exp(-scaled) + np.float32(1))
+            return probs
         powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
         result: NDArray[np.float32] = powers / powers.sum(axis=1, keepdims=True)
         return result
 
     def _observation(self, text: str, probs: NDArray[np.float32], unreadable: str, truncated: bool, stamp: int) -> TextObservation:
-        over = [] if unreadable else np.flatnonzero(probs >= self._thresholds).tolist()
-        over.sort(key=lambda i: -probs[i])
+        # After a network has run, NumPy's code is as cold as its data: for some dozen numbers plain Python is the quicker.
+        values = probs.tolist()
+        over = [] if unreadable else [i for i, (p, least) in enumerate(zip(values, self._thresholds, strict=True)) if p >= least]
+        over.sort(key=lambda i: -values[i])
         # A label over its own threshold comes before a likelier one that is not over its own.
-        top = over[0] if over else int(probs.argmax())
-        confidence = float(probs[top])
+        top = over[0] if over else values.index(max(values))
+        confidence = values[top]
         sure = bool(over) or confidence >= float(self._decode["unknown_below"])
         reason = unreadable or ("" if sure else "uncertain")
-        total = max(float(probs.sum()), 1e-9)
+        total = max(sum(values), 1e-9)
         return TextObservation(
             stamp_ns=stamp,
             text=text,
@@ -180,8 +189,8 @@ class TextEmotion(Configured):
             active=tuple(self.labels[i] for i in over),
             labels=self.labels,
             probs=probs,
-            valence=float(probs @ self._valence) / total,
-            arousal=float(probs @ self._arousal) / total,
+            valence=sum(map(mul, values, self._valence)) / total,
+            arousal=sum(map(mul, values, self._arousal)) / total,
             confidence=confidence,
             reason=reason,
             truncated=truncated,
