@@ -15,8 +15,10 @@ TOLERANCE = {
     "raw_probs": 1e-4,
     "blendshapes": 1e-4,
     "text.fp32.probs": 1e-4,
-    # Measured 5e-7. Room for a float that differs in its last bit and is rounded to the next of the 255 steps of an int8 activation.
-    "text.int8.probs": 1e-3,
+    # Activations are rounded to 255 steps, and a float that differs in its last bit may be rounded to the next one, which six layers carry on.
+    # That is a property of the network, not of the processor: noise of 1e-7 in its float weights moves the third sentence by the same 0.060
+    # on x86-64 alone (six seeds). So a sentence may be off by this much if it keeps its label, but most must agree closely.
+    "text.int8.probs": 0.1,
 }
 
 
@@ -25,6 +27,19 @@ def tolerance(name: str) -> float:
         if name.endswith(ending):
             return limit
     raise SystemExit(f"{name}: compare.py states no tolerance for it")
+
+
+def flips(name: str, a: np.ndarray, b: np.ndarray) -> list[str]:
+    """What else is wrong with quantised probabilities (N, C), which may be off now and then but not as a rule."""
+    if not name.endswith("int8.probs"):
+        return []
+    off = np.abs(a - b).max(axis=1)
+    wrong = []
+    if (a.argmax(axis=1) != b.argmax(axis=1)).any():
+        wrong.append("the strongest label differs")
+    if np.mean(off < 1e-4) < 0.5:
+        wrong.append(f"only {np.mean(off < 1e-4):.0%} of the rows agree within 1e-4, expected half or more")
+    return wrong
 
 
 def main() -> int:
@@ -41,9 +56,11 @@ def main() -> int:
     for name in names:
         a, b = here[name], there[name]
         off = float(np.abs(a.astype(np.float64) - b).max()) if a.shape == b.shape else float("inf")
-        bad = not off <= tolerance(name)
-        failed += bad
-        print(f"{name:44} {a.shape!s:>14} {off:20.2e} {tolerance(name):9.0e}{'   TOO FAR' if bad else ''}")
+        wrong = [] if off <= tolerance(name) else ["TOO FAR"]
+        if a.shape == b.shape:
+            wrong += flips(name, a, b)
+        failed += bool(wrong)
+        print(f"{name:44} {a.shape!s:>14} {off:20.2e} {tolerance(name):9.0e}   {'; '.join(wrong)}".rstrip())
     return 1 if failed else 0
 
 
