@@ -15,9 +15,9 @@ TOLERANCE = {
     "raw_probs": 1e-4,
     "blendshapes": 1e-4,
     "text.fp32.probs": 1e-4,
-    # Activations are rounded to 255 steps, and a float that differs in its last bit may be rounded to the next one, which six layers carry on.
-    # That is a property of the network, not of the processor: noise of 1e-7 in its float weights moves the third sentence by the same 0.060
-    # on x86-64 alone (six seeds). So a sentence may be off by this much if it keeps its label, but most must agree closely.
+    # Activations are rounded to 255 steps; a float that differs in its last bit may be rounded to the next one, and six layers carry that
+    # on. This is a property of the network, not of the processor: noise of 1e-7 in its float weights moves the third sentence by the same
+    # 0.060 on x86-64 alone (six seeds). So a sentence may be off by this much if it keeps its label, but most must agree closely.
     "text.int8.probs": 0.1,
 }
 
