@@ -63,12 +63,17 @@ def main() -> int:
         "above_raw_ms": median_difference(medians, "ours", "raw"),
     }
     if "--no-fer" not in sys.argv:
+        import cv2
         from fer.fer import FER
 
+        cv2.setNumThreads(1)  # one thread each
         fer = FER()
         if not fer.detect_emotions(frame):
             raise SystemExit("fer found no face in the frame: nothing to compare")
         both = take_turns({"ours": lambda: face(frame, 0), "fer": lambda: fer.detect_emotions(frame)}, rounds=7, repeats=7)
+        cv2.setNumThreads(os.cpu_count() or 1)
+        free = take_turns({"ours": lambda: face(frame, 0), "fer": lambda: fer.detect_emotions(frame)}, rounds=7, repeats=7)
+        figures["times_faster_than_fer_on_all_cores"] = median_ratio(free, "fer", "ours")
         figures |= {"fer_ms": statistics.median(both["fer"]), "times_faster_than_fer": median_ratio(both, "fer", "ours")}
         bounds["times_faster_than_fer"] = (">=", 20.0)
     return report("face_pipeline", figures, bounds)
