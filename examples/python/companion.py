@@ -1,4 +1,4 @@
-"""Look at a picture, read a sentence, answer in kind: `python companion.py photo.jpg "I finally passed the exam!"`."""
+"""Look at a picture, read a sentence, answer in kind: `python companion.py photo.jpg "I finally passed the exam, I am so happy!"`."""
 
 import sys
 

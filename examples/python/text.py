@@ -1,4 +1,4 @@
-"""Emotions of sentences, one a line: `echo "I finally passed the exam!" | python text.py`."""
+"""Emotions of sentences, one a line: `echo "I finally passed the exam, I am so happy!" | python text.py`."""
 
 import sys
 
