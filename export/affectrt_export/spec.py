@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from affectrt import metrics
 
 F32 = npt.NDArray[np.float32]
 Feeds = Mapping[str, npt.NDArray[Any]]
@@ -167,6 +168,51 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class Reliability:
+    """How far the probabilities mean what they say: bins of confidence against the share that was right (Guo et al., 2017)."""
+
+    confidence: Sequence[float]
+    """Mean confidence in each bin, NaN where it is empty."""
+    accuracy: Sequence[float]
+    """Share right in each bin, NaN where it is empty."""
+    count: Sequence[int]
+    ece: float
+    """Expected calibration error. One label: of the top probability. Several: the mean of the labels' own."""
+    label_ece: Sequence[float] = ()
+    """Of each label on its own; empty where the model gives one label."""
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How right one variant is on labelled examples."""
+
+    data: str
+    scores: metrics.Scores
+    reliability: Reliability
+    coverage: float
+    """Share of the examples that the pack's rule for "unknown" lets pass."""
+    accuracy_where_known: float
+    """Of those, the share answered right: the top label is the true one, or one of them."""
+
+    @property
+    def score(self) -> float:
+        """What the accuracy gate compares: accuracy (one label) or macro-F1 (several)."""
+        return self.scores.macro_f1 if self.scores.multi_label else self.scores.accuracy
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds a call, batch 1, on the machine of the export."""
+
+    p50_ms: float
+    p90_ms: float
+    p95_ms: float
+    p99_ms: float
+    runs: int
+    threads: int
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What became of one variant: its file if it may be published, and everything that was found on the way."""
 
@@ -177,6 +223,10 @@ class Outcome:
     repairs: Sequence[Repair] = ()
     sensitivity: Sequence[Layer] = ()
     """Worst first; measured only when a gate failed."""
+    quality: Quality | None = None
+    latency: Latency | None = None
+    size_bytes: int = 0
+    """Of the file, published or refused."""
 
     @property
     def published(self) -> bool:
