@@ -73,6 +73,8 @@ class Model:
     """As pack.json writes it: what, origin, license, sha256."""
     makers: Mapping[str, Maker] = field(default_factory=dict)
     """Variants that this family makes in a way of its own, by name, in place of the general ones."""
+    notes: Sequence[str] = ()
+    """What was assumed or left out when the model was read, a sentence each: for the card and the report."""
 
 
 @dataclass(frozen=True)
