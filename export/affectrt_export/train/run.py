@@ -7,7 +7,6 @@ safetensors, written to a temporary name and renamed.
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -38,7 +37,9 @@ class Run:
     `more` are tensors that the training changes in place, kept with the rest.
     """
 
-    def __init__(self, folder: Path, network: torch.nn.Module, optimizer: torch.optim.Optimizer, average: float, **more: torch.Tensor) -> None:
+    def __init__(
+        self, folder: Path, network: torch.nn.Module, optimizer: torch.optim.Optimizer, average: float, **more: torch.Tensor
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.network, self.optimizer, self.average = folder, network, optimizer, average
         self.more = more
@@ -102,7 +103,7 @@ class Run:
         # A copy of each: some of them share memory, which the format does not allow.
         temporary = self.folder / (STATE + ".part")
         save_file({name: value.clone() for name, value in tensors.items()}, temporary, {"step": str(self.step)})
-        os.replace(temporary, self.folder / STATE)
+        temporary.replace(self.folder / STATE)
 
     def _restore(self) -> None:
         with safe_open(self.folder / STATE, framework="pt") as file:

@@ -1,0 +1,179 @@
+"""Makes a pack of the variants that passed: manifest, card, golden vectors. The same arguments give the same bytes.
+
+What differs from run to run, such as latency, is in the report beside the pack and never in it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from affectrt.packs.write import npy_bytes, write_pack
+from tokenizers import Tokenizer
+
+from affectrt_export import reference, runner
+from affectrt_export.recipes._common import card, measured
+from affectrt_export.spec import F32, Contract, Feeds, Model, Outcome, Quality
+
+U8 = npt.NDArray[np.uint8]
+
+SENTENCES = {
+    "exam": "I finally passed the exam!",
+    "miss": "I miss my grandmother so much, the house feels empty.",
+    "train": "The train leaves at half past nine from platform two.",
+    "noise": "Stop it! I am sick of this noise, it drives me mad.",
+}
+# How far an answer of the variant that the golden vectors come from may be off on another processor. Activations quantised as they come
+# round differently there for a few inputs (tests/aarch64/compare.py).
+TOLERANCE = {"fp32": 0.001, "fp16": 0.01, "int8": 0.02, "int4": 0.02}
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a pack says of itself that no network knows."""
+
+    name: str
+    version: str
+    description: str
+    intended_use: str
+    known_limits: Sequence[str]
+    command: str
+    """The command that re-creates the pack."""
+    sections: Mapping[str, str] = field(default_factory=dict)
+    """Sections of the card, by heading, before those that are always there."""
+    pictures: Mapping[str, tuple[U8, str]] = field(default_factory=dict)
+    """Golden inputs of a face pack: name to picture (H, W, C) or (H, W) and its encoding."""
+    sentences: Mapping[str, str] = field(default_factory=lambda: SENTENCES)
+    """Golden inputs of a text pack."""
+
+
+def probabilities(contract: Contract, logits: F32) -> F32:
+    """(n, labels) by the contract's decode."""
+    decode = contract.decode
+    if decode["kind"] == "identity":
+        return logits
+    scaled = logits.astype(np.float64) / decode["temperature"]
+    if decode["kind"] == "sigmoid":
+        return np.asarray(1 / (1 + np.exp(-scaled)), np.float32)
+    power = np.exp(scaled - scaled.max(1, keepdims=True))
+    return np.asarray(power / power.sum(1, keepdims=True), np.float32)
+
+
+def feeds_of(contract: Contract, identity: Identity) -> dict[str, Feeds]:
+    """The golden inputs as the network takes them."""
+    (entry,) = contract.inputs
+    if entry["kind"] == "image":
+        return {name: {entry["tensor"]: reference.image_tensor(image, color, entry)} for name, (image, color) in identity.pictures.items()}
+    tokenizer = Tokenizer.from_str(contract.files[entry["tokenizer"]].decode())
+    tokenizer.enable_truncation(entry["max_tokens"])
+    out: dict[str, Feeds] = {}
+    for name, text in identity.sentences.items():
+        ids = np.array([tokenizer.encode(text).ids], np.int64)
+        feeds = {entry["tensor"]: ids, entry["mask_tensor"]: np.ones_like(ids)}
+        if entry.get("type_tensor"):
+            feeds[entry["type_tensor"]] = np.zeros_like(ids)
+        out[name] = feeds
+    return out
+
+
+def publish(
+    folder: Path, model: Model, identity: Identity, outcomes: Sequence[Outcome], *, license: str = "", replace: bool = True
+) -> Path | None:
+    """Writes the pack of all published outcomes to `folder`/name; the first is its reference. None where nothing was published.
+
+    license: SPDX id of the weights where the source names none. Raises ValueError for what the pack format does not allow.
+    """
+    good = [outcome for outcome in outcomes if outcome.published]
+    if not good:
+        return None
+    contract, feeds = model.contract, feeds_of(model.contract, identity)
+    answers = [_answers(contract, outcome, feeds) for outcome in good]
+    reference_quality = next((o.quality for o in outcomes if o.kind.name == "fp32"), None)
+    variants = []
+    for outcome, answer in zip(good, answers, strict=True):
+        kind = outcome.kind
+        base = TOLERANCE.get(kind.precision, 0.02)
+        apart = max(float(np.abs(answer[name] - answers[0][name]).max()) for name in feeds)
+        variants.append(
+            {
+                "name": kind.name,
+                "file": f"model.{kind.name}.onnx",
+                "format": "onnx",
+                "precision": kind.precision,
+                "golden_tolerance_abs": base if outcome is good[0] else _up(base + 1.5 * apart),
+                "requires": list(kind.requires),
+                "measured": _measured(outcome.quality, reference_quality, identity.command),
+            }
+        )
+    files: dict[str, bytes | Path] = {**contract.files}
+    golden = []
+    for name in feeds:
+        files[f"golden/{name}.probs.npy"] = npy_bytes(answers[0][name])
+        if name in identity.pictures:
+            image, color = identity.pictures[name]
+            files[f"golden/{name}.npy"] = npy_bytes(image)
+            given: dict[str, str] = {"image": f"golden/{name}.npy", "color": color}
+        else:
+            given = {"text": identity.sentences[name]}
+        golden.append({"name": name, "input": given, "expected": {"probs": f"golden/{name}.probs.npy"}})
+    files |= {f"model.{outcome.kind.name}.onnx": outcome.onnx for outcome in good if outcome.onnx is not None}
+    files["CARD.md"] = _card(identity, variants)
+    manifest = {
+        "name": identity.name,
+        "version": identity.version,
+        "task": contract.task,
+        "description": identity.description,
+        "license": {"code": "Apache-2.0", "weights": license or model.license},
+        "source": [dict(entry) for entry in model.source],
+        "card": "CARD.md",
+        "intended_use": identity.intended_use,
+        "known_limits": list(identity.known_limits),
+        "recipe": identity.command,
+        "inputs": [dict(entry) for entry in contract.inputs],
+        "outputs": [dict(entry) for entry in contract.outputs],
+        "decode": dict(contract.decode),
+        "labels": [dict(label) for label in contract.labels],
+        "variants": variants,
+        "golden": golden,
+    }
+    return write_pack(folder / identity.name, manifest, files, replace=replace)
+
+
+def _answers(contract: Contract, outcome: Outcome, feeds: Mapping[str, Feeds]) -> dict[str, F32]:
+    assert outcome.onnx is not None
+    network = runner.Onnx(outcome.onnx)
+    return {name: probabilities(contract, network(value)[contract.output])[0] for name, value in feeds.items()}
+
+
+def _measured(quality: Quality | None, parent: Quality | None, command: str) -> list[dict[str, Any]]:
+    if quality is None:
+        return []
+
+    def figures(q: Quality) -> dict[str, float]:
+        main = {"macro_f1": q.scores.macro_f1, "micro_f1": q.scores.micro_f1}
+        if not q.scores.multi_label:
+            main = {"accuracy": q.scores.accuracy, "macro_f1": q.scores.macro_f1}
+        return {**main, "ece": q.reliability.ece, "known_part": q.coverage, "accuracy_where_known": q.accuracy_where_known}
+
+    compared = figures(parent) if parent is not None else {}
+    return [measured(name, quality.data, value, command, compared.get(name)) for name, value in figures(quality).items()]
+
+
+def _card(identity: Identity, variants: Sequence[Mapping[str, Any]]) -> bytes:
+    sections = {
+        "What it is": identity.description,
+        **identity.sections,
+        "Known limits": "\n".join(f"- {limit}" for limit in identity.known_limits),
+        "Made by": f"`{identity.command}`. Running it twice on one machine gives the same bytes.",
+    }
+    return card(identity.name, sections, variants)
+
+
+def _up(value: float) -> float:
+    """Rounded up to two digits after the point."""
+    return math.ceil(value * 100) / 100
