@@ -125,7 +125,10 @@ def build(
 
 
 def parses(model: bytes, library: str = "auto") -> list[Problem]:
-    """What keeps the library from parsing the ONNX file `model`; empty if nothing does. ExportError if the file is none, or the library is missing."""
+    """What keeps the library from parsing the ONNX file `model`; empty if nothing does.
+
+    ExportError if the file is none, or the library is missing.
+    """
     proto = read(model)
     found = load(library)
     job = {"library": found.kind, "targets": [], "parse_only": True}

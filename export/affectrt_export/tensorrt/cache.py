@@ -30,7 +30,7 @@ from affectrt_export.tensorrt.options import Options, Shapes
 FORMAT = 1
 ENTRY = "entry.json"
 LIMIT_BYTES = 4 << 30
-_STALE_S = 3600.0  # a temporary folder this old has lost its process: a build that has ended writes for seconds
+_STALE_S = 600.0  # a temporary folder this old has lost its process: writing an engine takes seconds
 
 
 def engines_root() -> Path:
@@ -41,7 +41,7 @@ def engines_root() -> Path:
 def parts(
     model: bytes, types: Mapping[str, int], shapes: Mapping[str, Shapes], library: Library, gpu: Gpu | None, options: Options
 ) -> dict[str, Any]:
-    """All that an engine depends on, as JSON: what a key is made of, and what its entry says."""
+    """All that an engine depends on, as JSON: what a key is made of, and what its entry says. `types`: how often each type is there."""
     return {
         "format": FORMAT,
         "model": hashlib.sha256(model).hexdigest(),
@@ -110,7 +110,7 @@ def size_bytes() -> int:
 
 def trim(limit_bytes: int, *, keep: str = "") -> None:
     """Removes entries, the one not used for longest first, until all fit; never the one of key `keep`, and none that is being built."""
-    _sweep(_STALE_S)
+    _sweep()
     for place in entries():
         if size_bytes() <= limit_bytes:
             break
@@ -120,7 +120,7 @@ def trim(limit_bytes: int, *, keep: str = "") -> None:
 
 def clear() -> int:
     """Removes every engine and timing cache that no process is working on; the number of engines removed."""
-    _sweep(0.0)
+    _sweep()
     gone = sum(_remove_locked(place) for place in entries())
     shutil.rmtree(engines_root() / "timing", ignore_errors=True)
     return gone
@@ -171,9 +171,9 @@ def _remove_locked(place: Path) -> int:
     return 1
 
 
-def _sweep(age_s: float) -> None:
+def _sweep() -> None:
     """Removes what killed processes left."""
     for left in engines_root().glob(".*.tmp"):
         with contextlib.suppress(OSError):
-            if time.time() - left.stat().st_mtime >= age_s:
+            if time.time() - left.stat().st_mtime >= _STALE_S:
                 shutil.rmtree(left, ignore_errors=True)

@@ -22,7 +22,7 @@ from affectrt_export.tensorrt.library import Library, load, severities
 Send = Callable[[str, bytes], None]
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The library will not parse or build; `problems` as `build.Problem` takes them, in dicts."""
 
     def __init__(self, text: str, problems: list[dict[str, Any]], messages: list[tuple[str, str]]) -> None:
@@ -48,7 +48,7 @@ def main(argv: list[str]) -> int:
 
     try:
         run(job, model[1], timing[1], load(job["library"], job["targets"]), send)
-    except Refused as error:
+    except RefusedError as error:
         send("X", json.dumps({"text": str(error), "problems": error.problems, "messages": error.messages}).encode())
     except ExportError as error:
         send("X", json.dumps({"text": str(error), "problems": [], "messages": []}).encode())
@@ -64,18 +64,18 @@ def _follow() -> None:
 
 
 def run(job: dict[str, Any], model: bytes, timing: bytes, library: Library, send: Send) -> None:
-    """Parses, and builds unless `job["parse_only"]`. Raises Refused."""
+    """Parses, and builds unless `job["parse_only"]`. Raises RefusedError."""
     api = library.api
     log = _logger(api)
     try:
         builder = api.Builder(log)
         network = builder.create_network(library.network_flags)
     except (TypeError, RuntimeError, AttributeError) as error:  # what pybind11 makes of a builder that cannot be had
-        raise Refused(f"{library.shown} gives no builder: {log.worst() or error}", [], log.messages) from error
+        raise RefusedError(f"{library.shown} gives no builder: {log.worst() or error}", [], log.messages) from error
     parser = api.OnnxParser(network, log)
     if not parser.parse(model):
         problems = [_problem(parser.get_error(i)) for i in range(parser.num_errors)]
-        raise Refused(f"{library.shown} cannot parse the network", problems, log.messages)
+        raise RefusedError(f"{library.shown} cannot parse the network", problems, log.messages)
     tensors = {
         "inputs": [_tensor(network.get_input(i)) for i in range(network.num_inputs)],
         "outputs": [_tensor(network.get_output(i)) for i in range(network.num_outputs)],
@@ -87,7 +87,7 @@ def run(job: dict[str, Any], model: bytes, timing: bytes, library: Library, send
     cache = _timing_cache(library, config, timing)
     engine = builder.build_serialized_network(network, config)
     if engine is None:
-        raise Refused(f"{library.shown} cannot build the network: {log.worst() or 'it gives no reason'}", [], log.messages)
+        raise RefusedError(f"{library.shown} cannot build the network: {log.worst() or 'it gives no reason'}", [], log.messages)
     if cache is not None:
         send("T", bytes(memoryview(config.get_timing_cache().serialize())))
     send("R", json.dumps({**tensors, "messages": log.messages}).encode())
@@ -109,13 +109,14 @@ def _configure(library: Library, builder: Any, job: dict[str, Any], send: Send, 
         for index, target in enumerate(job["targets"]):
             capability = api.ComputeCapability.__members__.get(target.upper())
             if capability is None or not config.set_compute_capability(capability, index):
-                raise Refused(f"{library.shown} does not build for {target}; it builds for {', '.join(library.targets)}", [], log.messages)
+                there = ", ".join(library.targets)
+                raise RefusedError(f"{library.shown} does not build for {target}; it builds for {there}", [], log.messages)
     if job["shapes"]:
         profile = builder.create_optimization_profile()
         for name, (least, usual, most) in job["shapes"].items():
             profile.set_shape(name, least, usual, most)
         if config.add_optimization_profile(profile) < 0:
-            raise Refused(f"{library.shown} does not take the shapes: {log.worst()}", [], log.messages)
+            raise RefusedError(f"{library.shown} does not take the shapes: {log.worst()}", [], log.messages)
     return config
 
 

@@ -60,7 +60,10 @@ def engine_of(
     file: str = MODEL,
     limit_bytes: int = cache.LIMIT_BYTES,
 ) -> Path:
-    """As `engine_for`, of the bytes of an ONNX file. `name` is for people; `contract`: the inputs as pack.json writes them; `file`: its name."""
+    """As `engine_for`, of the bytes of an ONNX file, also one that is in no pack, such as a variant derived from a master.
+
+    `name` is for people; `contract`: the inputs as pack.json writes them; `file`: the name of the ONNX file.
+    """
     options = options or Options()
     network = read(model)
     shapes = plan(network, options.shapes, contract)

@@ -1,6 +1,6 @@
 """One thin layer over NVIDIA's builders: `tensorrt` 10 and 11, which build on the device, and `tensorrt_rtx`, which builds ahead of time.
 
-What differs between them is here and nowhere else. Networks are strongly typed in all of them: precision comes from the types in the ONNX file.
+What differs between them is here and nowhere else. Networks are strongly typed: precision comes from the types in the ONNX file.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Library:
 def load(kind: str = "auto", targets: Sequence[str] = ()) -> Library:
     """The builder named, or for "auto" TensorRT where there is a GPU and no `targets` are named, else TensorRT-RTX, else the other.
 
-    ExportError if it is missing (says what to install on a Jetson, on a desktop, and ahead of time), broken, or of a version not known here.
+    ExportError if it is missing (says what to install on a Jetson, on a desktop, and ahead of time), broken, or of an unknown version.
     """
     if kind not in ("auto", *KINDS):
         raise ExportError(f'library {kind!r}: expected "auto", "tensorrt" or "tensorrt_rtx"')
@@ -119,9 +119,8 @@ def _checked(name: str, module: Any) -> Library:
     version = parse_version(str(module.__version__))
     low, high = _KNOWN[name]
     if not low <= version < high:
-        raise ExportError(
-            f"{_SHOWN[name]} {module.__version__}: expected a version from {'.'.join(map(str, low))} on and before {'.'.join(map(str, high))}"
-        )
+        first, end = (".".join(map(str, bound)) for bound in (low, high))
+        raise ExportError(f"{_SHOWN[name]} {module.__version__}: expected a version from {first} on and before {end}")
     return Library(name, version, module)
 
 

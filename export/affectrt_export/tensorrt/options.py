@@ -37,7 +37,10 @@ class Options:
     shapes: Mapping[str, Shapes] = field(default_factory=dict)
     """By input; what is not named gets what the pack's contract says, or the usual for an image or a sentence."""
     targets: Sequence[str] = ()
-    """GPUs to build for ahead of time: "sm80", "sm86", "sm89", "sm120". Empty: TensorRT builds for this GPU, TensorRT-RTX for all of those."""
+    """GPUs to build for ahead of time, such as "sm80", "sm86", "sm89", "sm120".
+
+    Empty: TensorRT builds for the GPU of this machine, TensorRT-RTX for every GPU from sm80 on.
+    """
     library: str = "auto"
     """"auto", "tensorrt" or "tensorrt_rtx"."""
     workspace_mib: int | None = None
