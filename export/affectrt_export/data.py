@@ -118,9 +118,10 @@ def check_labels(contract: Contract, logits: F32, given: Examples) -> str:
     there = np.flatnonzero(given.truth[0::2].any(0) & given.truth[1::2].any(0))
     best, again = (linear_sum_assignment(-half[there])[1] for half in (even, odd))
     moved = [(int(row), int(column)) for row, column, same in zip(there, best, again, strict=True) if row != column == same]
-    noise = 4 / np.sqrt(max(len(given), 1) / 2)
+    noise = 1 / np.sqrt(max(len(given), 1))  # of a correlation of things that have nothing to do with each other
     names = contract.names
-    if moved and np.mean([odd[row, column] - odd[row, row] for row, column in moved]) > 0.05 + noise:
+    gain = np.mean([odd[row, column] - odd[row, row] for row, column in moved]) if moved else 0.0
+    if gain > 0.05 + 6 * noise and np.mean([odd[row, column] for row, column in moved]) > 0.05 + 3 * noise:
         order = np.arange(len(names))
         order[there] = best
         before, after = _agreement(probs, given.truth), _agreement(probs[:, order], given.truth)
@@ -131,12 +132,12 @@ def check_labels(contract: Contract, logits: F32, given: Examples) -> str:
             + f" (data -> network). Compare the order of the data's label names with the model's: {', '.join(names)}"
         )
     fit = float(np.mean(np.diag(_correlation(given.truth, probs))[there])) if len(there) else 0.0
-    if fit < -noise:
+    if fit < -3 * noise:
         raise ExportError(
             f"{given.name}: the network is worse than guessing: its probabilities rise where the labels are absent (mean correlation "
             f"{fit:.2f}). The data's labels do not mean what the model's do, or belong to other rows"
         )
-    if fit < noise / 2:
+    if fit < 2 * noise:
         return (
             f"On {given.name} the network is hardly better than guessing (mean correlation of probabilities and labels "
             f"{fit:.2f}): either it is untrained, or the labels belong to other rows, or preprocessing or tokenizer are not those of "
