@@ -1,0 +1,203 @@
+"""What was found, in plain words: the sentences at the head of a report, and how numbers are written in it."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Sequence
+
+from affectrt_export.report.record import PUBLISHED, REFUSED, REPAIRED, Record, Variant
+from affectrt_export.spec import Bounds, Finding
+
+SWITCHED_OFF = "switched off by the user"
+MARK = {PUBLISHED: "good", REPAIRED: "warn", REFUSED: "bad"}
+"""How a status is coloured; its word always stands beside the colour."""
+_BOUNDS = {
+    "parity_max": "parity, largest difference",
+    "parity_mean": "parity, mean difference",
+    "parity_cosine": "parity, least cosine",
+    "accuracy_drop": "accuracy against fp32",
+    "class_drop": "F1 of the worst class against fp32",
+    "latency_ratio": "median latency over the parent's",
+    "size_ratio": "size over the parent's",
+}
+_LISTED = 6
+
+
+def clean(text: str) -> str:
+    """`text` without what no page should hold: control characters, halves of characters, and marks that turn the direction of writing."""
+    return "".join(" " if c in "\t\r\n" else "\ufffd" if _unfit(c) else c for c in text)
+
+
+def _unfit(char: str) -> bool:
+    return unicodedata.category(char) in ("Cc", "Cs") or "\u202a" <= char <= "\u202e" or "\u2066" <= char <= "\u2069"
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A figure with so many significant digits; "-" for none."""
+    if value is None:
+        return "-"
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else ("infinite" if value > 0 else "-infinite")
+    rounded = float(f"{value:.{digits}g}")
+    return f"{rounded:,.0f}" if abs(rounded) >= 10**digits else f"{rounded:.{digits}g}"
+
+
+def share(value: float | None, digits: int = 3) -> str:
+    """A score, a share or a loss, with so many digits after the point; "-" for none."""
+    if value is None or not math.isfinite(value):
+        return number(value)
+    text = f"{value:.{digits}f}"
+    return text.lstrip("-") if float(text) == 0 else text
+
+
+def size(size_bytes: int) -> str:
+    """Bytes as people say them, in units of 1000; "-" for none."""
+    if size_bytes <= 0:
+        return "-"
+    for unit, step in (("B", 1.0), ("kB", 1e3), ("MB", 1e6)):
+        if size_bytes < 999.5 * step or unit == "MB":
+            return f"{number(size_bytes / step, 3)} {unit}"
+    raise AssertionError
+
+
+def ratio(value: float | None) -> str:
+    """A ratio as "0.43x"; "-" for none."""
+    return "-" if value is None else f"{number(value, 3)}x"
+
+
+def listed(names: Sequence[str], most: int = _LISTED) -> str:
+    """ "a, b and c"; beyond `most` only how many more there are."""
+    if len(names) > most:
+        return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1]))) if names else "none"
+
+
+def score_name(record: Record) -> str:
+    """What the main score of the record's variants is."""
+    return "macro-F1" if record.multi_label else "accuracy"
+
+
+def at_least(finding: Finding) -> bool:
+    """Whether a gate's bound is the least that is allowed; for most it is the most."""
+    return "cosine" in finding.gate or "cosine" in finding.detail
+
+
+def bound(finding: Finding) -> str:
+    """The bound of a gate in a table."""
+    if finding.bound is None:
+        return SWITCHED_OFF
+    return f"{'at least' if at_least(finding) else 'at most'} {number(finding.bound)}"
+
+
+def verdict(finding: Finding) -> tuple[str, str]:
+    """What a gate said, and its mark."""
+    if finding.bound is None:
+        return "not judged", "warn"
+    return ("passed", "good") if finding.passed else ("failed", "bad")
+
+
+def bounds(record: Record) -> list[tuple[str, str]]:
+    """Every bound by its name in words, with what it is."""
+    return [
+        (words, number(value) if (value := getattr(record.bounds, key)) is not None else SWITCHED_OFF) for key, words in _BOUNDS.items()
+    ]
+
+
+def switched_off(of: Bounds) -> list[str]:
+    """The gates that the user has switched off, in words."""
+    return [words for key, words in _BOUNDS.items() if getattr(of, key) is None]
+
+
+def failure(finding: Finding, record: Record) -> str:
+    """What a gate found, as a part of a sentence."""
+    value, detail = number(finding.value, 3), clean(finding.detail).strip()
+    limit = "" if finding.bound is None else f" ({bound(finding)} is allowed)"
+    if finding.gate == "class":
+        named = _class_in(detail, record)
+        said = f"class {named} lost {value} F1{limit}" if named else f"one class lost {value} F1{limit}"
+        return _joined(said, re.sub(rf"^{re.escape(named)}\s*[:,]?\s*", "", detail) if named else detail)
+    said = {
+        "accuracy": f"{score_name(record)} fell by {value}{limit}",
+        "latency": f"its median latency is {value} times its parent's{limit}",
+        "size": f"its file is {value} times its parent's{limit}",
+        "calibration": f"its expected calibration error is {value}{limit}",
+        "parity": f"it differs from the source's framework, {value}{limit}",
+    }.get(finding.gate, f"gate {clean(finding.gate)} found {value}{limit}")
+    return _joined(said, detail)
+
+
+def _joined(said: str, detail: str) -> str:
+    return f"{said}: {detail.rstrip('.')}" if detail else said
+
+
+def _class_in(detail: str, record: Record) -> str:
+    """The class that a detail names; the longest, where one name is a part of another."""
+    names = {one.label for v in record.variants if v.quality for one in v.quality.scores.classes}
+    found = [name for name in names if name and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", detail)]
+    return clean(min(found, key=lambda name: (detail.index(name), -len(name)))) if found else ""
+
+
+def opening(record: Record) -> list[tuple[str, str]]:
+    """The first lines of a report, each with its mark: what was made, whether everything passed, what was refused or repaired and why."""
+    good = [v for v in record.variants if v.published]
+    lines = [_summary(record, good)]
+    for finding in record.parity:
+        if not finding.passed:
+            lines.append(("bad", f"The fp32 network is unlike its source: {failure(finding, record)}."))
+    lines += [("bad", _refused(v, record)) for v in record.variants if v.status == REFUSED]
+    lines += [("warn", _repaired(v, record)) for v in record.variants if v.status == REPAIRED]
+    if off := switched_off(record.bounds):
+        lines.append(("warn", f"{_sentence(SWITCHED_OFF)}, so not judged: {'; '.join(off)}."))
+    return lines
+
+
+def _summary(record: Record, good: Sequence[Variant]) -> tuple[str, str]:
+    name, count = clean(record.name), len(record.variants)
+    what = f"{name} ({clean(record.task)})" if record.task else name
+    if not count:
+        return "bad", f"Nothing was made of {what}."
+    made = f"{listed([_with_status(v) for v in good])} {'is' if len(good) == 1 else 'are'} published"
+    if record.passed:
+        only = (
+            f"the one variant of {what}, {_with_status(good[0])}, is published" if count == 1 else f"all {count} variants of {what}: {made}"
+        )
+        return "good", f"Everything passed: {only}."
+    if not good:
+        return "bad", f"Nothing may be published: {'the one variant' if count == 1 else f'all {count} variants'} of {what} failed."
+    return "bad", f"Not everything passed: of {count} variants of {what}, {made}."
+
+
+def _with_status(variant: Variant) -> str:
+    return clean(variant.name) + (" (after repair)" if variant.status == REPAIRED else "")
+
+
+def _refused(variant: Variant, record: Record) -> str:
+    failed = [failure(one, record) for one in variant.findings if not one.passed]
+    reasons = failed or ["no gate says why"]
+    if variant.sensitivity:
+        reasons.append(f"layer {clean(variant.sensitivity[0].name)} is the worst")
+    tried = len(variant.repairs)
+    tail = f" {tried} {'repair was' if tried == 1 else 'repairs were'} tried, without success." if tried else ""
+    return f"{clean(variant.name)} was refused: {'; '.join(reasons)}.{tail}"
+
+
+def _repaired(variant: Variant, record: Record) -> str:
+    kept = [clean(name) for name in variant.kept]
+    many = "layer stays" if len(kept) == 1 else "layers stay"
+    said = f"{clean(variant.name)} was repaired: {len(kept)} {many} in higher precision ({listed(kept)})"
+    if variant.drop is not None:
+        said += f"; its {score_name(record)} is {_lost(variant.drop, record)}"
+    return f"{said}."
+
+
+def _lost(drop: float, record: Record) -> str:
+    if not math.isfinite(drop):
+        return "not a number"
+    text, other = share(abs(drop), 4), f"{clean(record.reference)}'s"
+    return f"{text} {'under' if drop > 0 else 'over'} {other}" if float(text) else f"that of {clean(record.reference)}"
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
