@@ -19,9 +19,7 @@ def findings(caption: str, found: Sequence[Finding]) -> Table:
     rows: list[list[Cell | str]] = []
     for one in found:
         value = words.number(one.value, 6 if words.at_least(one) else 4)
-        rows.append(
-            [one.gate, Cell(said, mark), words.number(one.value, 6 if words.at_least(one) else 4), words.bound(one), one.detail or "-"]
-        )
+        rows.append([one.gate, Cell(*words.verdict(one)), value, words.bound(one), one.detail or "-"])
     return Table(f"{caption}.", ["gate", "result", "found", "bound", "detail"], rows, frozenset({0, 1, 3, 4}))
 
 
@@ -63,9 +61,8 @@ def classes(record: Record, measured: Sequence[Variant]) -> Table:
             row.append(Cell(words.share(lost), "warn" if limit is not None and lost > limit else ""))
         rows.append(row)
     rows += _averages([(s.macro_f1, s.micro_f1, s.accuracy) for s in scores], compared)
-    caption = "F1 of each class." + (
-        f" most lost: by the worst variant, against {record.reference}; negative: none loses." if compared else ""
-    )
+    caption = "F1 of each class."
+    caption += f" most lost: by the worst variant, against {record.reference}; negative: none loses." if compared else ""
     return Table(caption, ["class", "examples", *(v.name for v in measured), *(["most lost"] if compared else [])], rows)
 
 

@@ -2,13 +2,17 @@
 
 CSS = """
 :root {
-  --ink: #1f2937; --soft: #566070; --paper: #ffffff; --panel: #f8fafc; --line: #e2e6ea; --faint: #9ca3af; --band: #e9f5ef; --stripe: #f5f6f8;
-  --good: #046c4e; --warn: #8a5300; --bad: #b3340a; --good-back: #e3f5ec; --warn-back: #fdf1d8; --bad-back: #fde8df; --heat: 31, 131, 201; --link: #1a5fb4;
+  --ink: #1f2937; --soft: #566070; --paper: #ffffff; --panel: #f8fafc; --line: #e2e6ea; --faint: #9ca3af; --band: #e9f5ef;
+    --stripe: #f5f6f8;
+  --good: #046c4e; --warn: #8a5300; --bad: #b3340a; --good-back: #e3f5ec; --warn-back: #fdf1d8; --bad-back: #fde8df;
+    --heat: 31, 131, 201; --link: #1a5fb4;
 }
 @media (prefers-color-scheme: dark) {
   :root {
-    --ink: #e5e9ef; --soft: #a6b0be; --paper: #12161c; --panel: #1a2028; --line: #2f3742; --faint: #6b7685; --band: #17281f; --stripe: #1a2028;
-    --good: #6ddba8; --warn: #f2c063; --bad: #ff9a76; --good-back: #12301f; --warn-back: #35270b; --bad-back: #3d1c10; --heat: 86, 156, 214; --link: #86b7f5;
+    --ink: #e5e9ef; --soft: #a6b0be; --paper: #12161c; --panel: #1a2028; --line: #2f3742; --faint: #6b7685; --band: #17281f;
+    --stripe: #1a2028;
+    --good: #6ddba8; --warn: #f2c063; --bad: #ff9a76; --good-back: #12301f; --warn-back: #35270b; --bad-back: #3d1c10;
+    --heat: 86, 156, 214; --link: #86b7f5;
   }
 }
 * { box-sizing: border-box; }
@@ -38,11 +42,13 @@ p.bad, li.bad, .badge.bad { background: var(--bad-back); }
 .symbol { font-weight: 700; }
 .mark.short { white-space: nowrap; }
 .mark .symbol { display: inline-block; width: 1em; }
-.badge { font-size: 0.78rem; font-weight: 600; padding: 0.12rem 0.55rem; border-radius: 1rem; vertical-align: 0.12em; margin-left: 0.4rem; }
+.badge { font-size: 0.78rem; font-weight: 600; padding: 0.12rem 0.55rem; border-radius: 1rem; vertical-align: 0.12em;
+    margin-left: 0.4rem; }
 .scroll { overflow-x: auto; margin: 0.75rem 0 1.25rem; }
 table { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
 caption { text-align: left; color: var(--soft); padding: 0 0 0.4rem; }
-th, td { padding: 0.32rem 0.75rem 0.32rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); min-width: 3rem; max-width: 32rem; }
+th, td { padding: 0.32rem 0.75rem 0.32rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line);
+    min-width: 3rem; max-width: 32rem; }
 th + th, td { padding-left: 0.4rem; }
 td { overflow-wrap: anywhere; }
 thead th { color: var(--soft); font-weight: 600; vertical-align: bottom; border-bottom: 2px solid var(--line); }
@@ -57,7 +63,8 @@ figure svg { max-width: 100%; height: auto; display: block; }
 svg * { stroke-linejoin: round; stroke-linecap: butt; }
 details { margin: 0.5rem 0; border: 1px solid var(--line); border-radius: 0.4rem; padding: 0.4rem 0.8rem; }
 summary { cursor: pointer; font-size: 0.95rem; }
-pre { background: var(--panel); border: 1px solid var(--line); border-radius: 0.4rem; padding: 0.75rem; overflow-x: auto; white-space: pre-wrap;
+pre { background: var(--panel); border: 1px solid var(--line); border-radius: 0.4rem; padding: 0.75rem; overflow-x: auto;
+    white-space: pre-wrap;
   font-size: 0.88rem; }
 @media print { nav, .skip { display: none; } body { max-width: none; } .scroll { overflow: visible; } }
 """

@@ -100,7 +100,8 @@ def planned(record: Record) -> list[Picture]:
     for variant in record.variants:
         if variant.sensitivity:
             name, worst = words.clean(variant.name), variant.sensitivity[0]
-            text = f"Error of the outputs of {name} with one layer quantised; worst: {words.clean(worst.name)}, {words.number(worst.error, 3)}."
+            text = f"Error of the outputs of {name} with one layer quantised; "
+            text += f"worst: {words.clean(worst.name)}, {words.number(worst.error, 3)}."
             found.append(Picture(f"sensitivity-{slugs[variant.name]}.svg", "sensitivity", f"Sensitivity of {name}", text, variant.name))
     return found
 
@@ -167,9 +168,10 @@ def draw(record: Record) -> dict[str, bytes]:
 
 def _render(make: Callable[[], Any], picture: Picture) -> bytes:
     try:
-        import matplotlib as mpl
+        import matplotlib
     except ImportError:
         raise RuntimeError("matplotlib is missing, which draws the report's pictures; install affectrt[export]") from None
+    mpl: Any = matplotlib  # its settings are typed by name
     nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
     with mpl.rc_context(), warnings.catch_warnings():
         # A label in a script that the font lacks: the layout is guessed then, the text itself is written as text all the same.

@@ -117,10 +117,8 @@ def _legend(made: Any, record: Record) -> None:
     from matplotlib.patches import Patch
 
     there = [status for status in STATUS if any(v.status == status for v in record.variants)]
-    handles: list[Any] = [
-        Line2D([], [], marker=_STATUS_MARKERS[s], color=STATUS[s], linestyle="none", markersize=7, markeredgecolor=PAPER, label=s)
-        for s in there
-    ]
+    style: dict[str, Any] = {"linestyle": "none", "markersize": 7, "markeredgecolor": PAPER}
+    handles: list[Any] = [Line2D([], [], marker=_STATUS_MARKERS[s], color=STATUS[s], label=s, **style) for s in there]
     reference, allowed = record.variant(record.reference), record.bounds.accuracy_drop
     if reference and finite(reference.score) is not None and allowed is not None:
         handles.append(Patch(facecolor=BAND, edgecolor=FAINT, label=f"at most {allowed:g} under {short(record.reference)}"))
@@ -179,10 +177,8 @@ def _differences(axes: Any, values: Any, at: Any, color: str, marker: str, count
 
 
 def _difference_axis(axes: Any, record: Record) -> None:
-    reach = max(
-        [abs(x) for line in axes.get_lines() if line.get_marker() != "None" for x in np.asarray(line.get_xdata(), float) if np.isfinite(x)],
-        default=0.0,
-    )
+    ends = np.concatenate([np.asarray(line.get_xdata(), float) for line in axes.get_lines()])
+    reach = float(np.abs(ends[np.isfinite(ends)]).max(initial=0))
     allowed = record.bounds.class_drop
     reach = max(reach, (allowed or 0) * 1.2, 0.02) * 1.1
     axes.axvline(0, color=INK, linewidth=0.9)
@@ -209,9 +205,8 @@ def reliability(variant: Variant | None) -> Any:
     top.vlines(confidence, np.minimum(confidence, share), np.maximum(confidence, share), color=WARN, linewidth=3, alpha=0.6)
     top.plot(confidence, share, color=SERIES[0], linewidth=1.3)
     for enough, face in ((count >= FEW, SERIES[0]), (count < FEW, PAPER)):
-        top.plot(confidence[enough], share[enough], "o", color=SERIES[0], markerfacecolor=face, markersize=5.5, clip_on=False)[
-            0
-        ].set_in_layout(False)
+        points = top.plot(confidence[enough], share[enough], "o", color=SERIES[0], markerfacecolor=face, markersize=5.5, clip_on=False)
+        points[0].set_in_layout(False)
     top.set(xlim=(0, 1), ylim=(0, 1), ylabel="share right", title=short(variant.name, 34))
     top.text(0.04, 0.93, f"ECE {words.share(found.ece)}", transform=top.transAxes, va="top")
     bottom.bar(confidence, count / max(count.sum(), 1), width=0.8 / max(len(found.count), 1), color=SERIES[0], linewidth=0)
@@ -242,9 +237,8 @@ def sensitivity(variant: Variant | None) -> Any:
     made = figure(6.6, 0.235 * len(layers) + 1.25)
     axes = made.subplots()
     rows = np.arange(len(layers))
-    axes.barh(
-        rows, [error or 0 for error in errors], height=0.66, color=[WARN if x.name in kept else SERIES[0] for x in layers], linewidth=0
-    )
+    colors = [WARN if layer.name in kept else SERIES[0] for layer in layers]
+    axes.barh(rows, [error or 0 for error in errors], height=0.66, color=colors, linewidth=0)
     axes.set_yticks(rows, [short(layer.name, 44) for layer in layers])
     for row, error in zip(rows, errors, strict=True):
         said = words.number(error if error is not None else float("nan"), 3)

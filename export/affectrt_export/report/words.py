@@ -100,9 +100,8 @@ def verdict(finding: Finding) -> tuple[str, str]:
 
 def bounds(record: Record) -> list[tuple[str, str]]:
     """Every bound by its name in words, with what it is."""
-    return [
-        (words, number(value) if (value := getattr(record.bounds, key)) is not None else SWITCHED_OFF) for key, words in _BOUNDS.items()
-    ]
+    values = ((said, getattr(record.bounds, key)) for key, said in _BOUNDS.items())
+    return [(said, SWITCHED_OFF if value is None else number(value)) for said, value in values]
 
 
 def switched_off(of: Bounds) -> list[str]:
@@ -160,10 +159,9 @@ def _summary(record: Record, good: Sequence[Variant]) -> tuple[str, str]:
         return "bad", f"Nothing was made of {what}."
     made = f"{listed([_with_status(v) for v in good])} {'is' if len(good) == 1 else 'are'} published"
     if record.passed:
-        only = (
-            f"the one variant of {what}, {_with_status(good[0])}, is published" if count == 1 else f"all {count} variants of {what}: {made}"
-        )
-        return "good", f"Everything passed: {only}."
+        if count == 1:
+            return "good", f"Everything passed: the one variant of {what}, {_with_status(good[0])}, is published."
+        return "good", f"Everything passed: all {count} variants of {what}: {made}."
     if not good:
         return "bad", f"Nothing may be published: {'the one variant' if count == 1 else f'all {count} variants'} of {what} failed."
     return "bad", f"Not everything passed: of {count} variants of {what}, {made}."
