@@ -96,23 +96,20 @@ def platt(logits: F32, truth: Bools, prior: float = PRIOR) -> Platt:
         bend_ss = (weight * value * value).sum(0) + prior
         bend_so, bend_oo = (weight * value).sum(0), weight.sum(0) + anchor
         det = bend_ss * bend_oo - bend_so**2
-        step_s, step_o = (bend_oo * slope_s - bend_so * slope_o) / det, (bend_ss * slope_o - bend_so * slope_s) / det
-        part = np.ones_like(scale)
-        for _ in range(30):  # a whole step may overshoot where nearly all probabilities are 0 or 1
-            tried = _platt_loss(value, truth, scale - part * step_s, offset - part * step_o, prior, anchor)
-            if (tried <= loss).all():
+        stuck = (scale <= _LEAST_SCALE) & (slope_s > 0)
+        step_s = np.where(stuck, 0, (bend_oo * slope_s - bend_so * slope_o) / det)
+        step_o = np.where(stuck, slope_o / bend_oo, (bend_ss * slope_o - bend_so * slope_s) / det)
+        before, done = (scale, offset), np.zeros(scale.shape, np.bool_)
+        for part in 0.5 ** np.arange(20):  # a whole step may overshoot where nearly all probabilities are 0 or 1
+            tried_s, tried_o = np.maximum(before[0] - part * step_s, _LEAST_SCALE), before[1] - part * step_o
+            tried = _platt_loss(value, truth, tried_s, tried_o, prior, anchor)
+            better = ~done & (tried < loss)
+            scale, offset, loss = (np.where(better, *pair) for pair in ((tried_s, scale), (tried_o, offset), (tried, loss)))
+            done |= better
+            if done.all():
                 break
-            part = np.where(tried <= loss, part, part / 2)
-        better = tried <= loss
-        scale, offset = scale - better * part * step_s, offset - better * part * step_o
-        loss = np.where(better, tried, loss)
-        if np.abs(better * part * step_s).max() < 1e-9 and np.abs(better * part * step_o).max() < 1e-9:
+        if max(np.abs(scale - before[0]).max(), np.abs(offset - before[1]).max()) < 1e-9:
             break
-    if (scale <= 0).any():
-        wrong = np.flatnonzero(scale <= 0).tolist()
-        raise ExportError(
-            f"the logits of labels {wrong} fall where the labels are true, a positive scale was expected: are labels mixed up?"
-        )
     return Platt(scale, offset)
 
 
