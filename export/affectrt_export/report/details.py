@@ -45,11 +45,11 @@ def layers(variant: Variant) -> Table:
 
 
 def classes(record: Record, measured: Sequence[Variant]) -> Table:
-    """A row a class: its F1 in every variant, and what the variant that loses most loses."""
+    """A row a class: its F1 in every variant, and what it loses in that of the published ones that loses most."""
     scores = [v.quality.scores for v in measured if v.quality]
     reference = next((s for v, s in zip(measured, scores, strict=True) if v.name == record.reference), None)
     f1 = [{one.label: one.f1 for one in s.classes} for s in scores]
-    others = [i for i, v in enumerate(measured) if v.name != record.reference]
+    others = [i for i, v in enumerate(measured) if v.name != record.reference and v.published]
     compared = reference is not None and bool(others)
     rows: list[list[Cell | str]] = []
     for one in scores[0].classes:
@@ -60,15 +60,12 @@ def classes(record: Record, measured: Sequence[Variant]) -> Table:
             limit = record.bounds.class_drop
             row.append(Cell(words.share(lost), "warn" if limit is not None and lost > limit else ""))
         rows.append(row)
-    rows += _averages([(s.macro_f1, s.micro_f1, s.accuracy) for s in scores], compared)
+    names = ("macro-F1", "micro-F1", "every label right" if record.multi_label else "accuracy")
+    for name, values in zip(names, zip(*((s.macro_f1, s.micro_f1, s.accuracy) for s in scores), strict=True), strict=True):
+        rows.append([name, "", *map(words.share, values), *([""] if compared else [])])
     caption = "F1 of each class."
-    caption += f" most lost: by the worst variant, against {record.reference}; negative: none loses." if compared else ""
+    caption += f" most lost: by the worst published variant, against {record.reference}; negative: none loses." if compared else ""
     return Table(caption, ["class", "examples", *(v.name for v in measured), *(["most lost"] if compared else [])], rows)
-
-
-def _averages(figures: Sequence[tuple[float, float, float]], compared: bool) -> list[list[Cell | str]]:
-    tail = [""] if compared else []
-    return [[name, "", *(words.share(one[i]) for one in figures), *tail] for i, name in enumerate(("macro-F1", "micro-F1", "accuracy"))]
 
 
 def quality(name: str, found: Quality) -> list[Block]:

@@ -11,6 +11,7 @@ import typer
 from affectrt.cli.errors import FAILED, guarded, note, one_line
 from affectrt.cli.output import Format, OutputOption, Report, write
 from affectrt.cli.progress import Bar
+from affectrt.cli.variants import summary
 
 if TYPE_CHECKING:
     from affectrt.packs import Pack
@@ -90,7 +91,10 @@ def inspect(
     allow_unverified: UnverifiedOption = False,
     license: Annotated[str | None, typer.Option(help="SPDX id of a bare model's weights, where the file names none.")] = None,
 ) -> None:
-    """Show what a pack is, where it comes from, what it may be used for, and how well each variant did at export."""
+    """Show what a pack is, where it comes from, what it may be used for, and how well each variant did at export.
+
+    Latency and verdicts come from the export's report, where it lies beside the pack's folder (NAME.report).
+    """
     from affectrt.packs import open_pack
 
     pack = open_pack(source, allow_unverified=allow_unverified, license=license)
@@ -100,9 +104,14 @@ def inspect(
         write(Report(("key", "value"), rows, document, f"{source}: a bare model, nothing of it can be verified"), output)
         return
     manifest = pack.manifest
+    found = summary(manifest, pack.path)
     document = {**manifest, "verified": True, "path": str(pack.path), "missing": list(pack.missing)}
+    document |= {"summary": found.rows, "report": found.report, "notes": found.notes}
     rows = [{"key": key, "value": value} for key, value in _facts(pack)]
-    write(Report(("key", "value"), rows, document, f"{pack.name} {pack.version}", _measured(manifest)), output)
+    write(Report(("key", "value"), rows, document, f"{pack.name} {pack.version}"), output)
+    if output in (Format.table, Format.md):
+        print()
+        write(Report(found.columns, found.rows, title="variants", notes=[*_measured(manifest), *found.notes]), output)
 
 
 def _facts(pack: Pack) -> list[tuple[str, str]]:
