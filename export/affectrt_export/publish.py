@@ -17,6 +17,7 @@ from affectrt.packs.write import npy_bytes, write_pack
 from tokenizers import Tokenizer
 
 from affectrt_export import reference, runner
+from affectrt_export.measure import probabilities
 from affectrt_export.recipes._common import card, measured
 from affectrt_export.spec import F32, Contract, Feeds, Model, Outcome, Quality
 
@@ -50,18 +51,6 @@ class Identity:
     """Golden inputs of a face pack: name to picture (H, W, C) or (H, W) and its encoding."""
     sentences: Mapping[str, str] = field(default_factory=lambda: SENTENCES)
     """Golden inputs of a text pack."""
-
-
-def probabilities(contract: Contract, logits: F32) -> F32:
-    """(n, labels) by the contract's decode."""
-    decode = contract.decode
-    if decode["kind"] == "identity":
-        return logits
-    scaled = logits.astype(np.float64) / decode["temperature"]
-    if decode["kind"] == "sigmoid":
-        return np.asarray(1 / (1 + np.exp(-scaled)), np.float32)
-    power = np.exp(scaled - scaled.max(1, keepdims=True))
-    return np.asarray(power / power.sum(1, keepdims=True), np.float32)
 
 
 def feeds_of(contract: Contract, identity: Identity) -> dict[str, Feeds]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,22 @@ def parser(description: str | None, data: str = "") -> argparse.ArgumentParser:
     if data:
         out.add_argument("--data", type=Path, help=data)
     return out
+
+
+def training_parser(description: str | None, data: str) -> argparse.ArgumentParser:
+    """The command line of a recipe that trains."""
+    out = parser(description, data)
+    out.add_argument("--train", type=Path, required=True, help="folder of the training, kept between calls")
+    out.add_argument("--minutes", type=float, default=75, help="stop the training after so many, to be called again")
+    return out
+
+
+def trained(folder: Path, train: Callable[[], bool]) -> Path | None:
+    """The checkpoint in `folder`, made by `train` if it is not there yet; None if it needs another call."""
+    checkpoint = folder / "checkpoint"
+    if (checkpoint / "model.safetensors").is_file() or train():
+        return checkpoint
+    return None
 
 
 def arguments(description: str | None, argv: Sequence[str] | None = None, data: str = "") -> Options:

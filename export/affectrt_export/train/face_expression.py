@@ -9,7 +9,6 @@ model.safetensors and config.json.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -20,11 +19,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from affectrt.labels import FER7
-from safetensors.torch import save_file
 from torch.nn import functional
 
 from affectrt_export.train.fer_net import FerNet
-from affectrt_export.train.run import Plan, Run
+from affectrt_export.train.run import Plan, Run, write_checkpoint
 
 
 @dataclass(frozen=True)
@@ -164,10 +162,7 @@ def train(data: Path, out: Path, minutes: float, how: Recipe) -> bool:
     if not run.go(plan, one_step, judge):
         print(f"step {run.step} of {plan.steps}: stopped after {minutes} minutes; run the same command to go on")
         return False
-    checkpoint = out / "checkpoint"
-    checkpoint.mkdir(exist_ok=True)
-    (checkpoint / "config.json").write_text(json.dumps(config(how), indent=2) + "\n", encoding="utf-8")
-    save_file({name: value.contiguous() for name, value in run.averaged().items()}, checkpoint / "model.safetensors")
+    write_checkpoint(out / "checkpoint", config(how), run.averaged(), {})
     return True
 
 

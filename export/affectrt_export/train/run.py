@@ -122,3 +122,13 @@ class Run:
 
 def _under(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
     return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def write_checkpoint(folder: Path, config: Mapping[str, object], tensors: Mapping[str, torch.Tensor], files: Mapping[str, bytes]) -> None:
+    """A checkpoint in hub layout: config.json, `files`, and last of all, so that it is whole when it is there, model.safetensors."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in {**files, "config.json": (json.dumps(config, indent=2) + "\n").encode()}.items():
+        (folder / name).write_bytes(data)
+    temporary = folder / "model.safetensors.part"
+    save_file({name: value.contiguous() for name, value in tensors.items()}, temporary)
+    temporary.replace(folder / "model.safetensors")

@@ -8,7 +8,6 @@ Run it again and it goes on where it stopped. DIR/checkpoint then holds model.sa
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -16,17 +15,20 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from affectrt import metrics
+from affectrt.evaluate import read_tsv
 from affectrt.labels import GOEMOTIONS
-from safetensors.torch import load, save_file
+from safetensors.torch import load
 from tokenizers import Tokenizer
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from affectrt_export.emotion_head import F32, cross_fitted, f1, read_rows
+from affectrt_export import calibrate
 from affectrt_export.fetch import default_cache, take
 from affectrt_export.minilm import LAYERS
-from affectrt_export.recipes.text_emotion import TOKENIZER, WEIGHTS, sigmoid, tokenizer_json
+from affectrt_export.recipes.text_emotion import TOKENIZER, WEIGHTS, tokenizer_json
+from affectrt_export.spec import F32
 from affectrt_export.train.minilm import MiniLm
-from affectrt_export.train.run import Plan, Run
+from affectrt_export.train.run import Plan, Run, write_checkpoint
 
 MAX_TOKENS = 64  # 5 of 43,410 comments are longer
 
@@ -59,12 +61,12 @@ class Batches:
         epoch, place = divmod(step, self.an_epoch)
         if epoch != self._epoch:
             rng = np.random.default_rng((self.seed, epoch))
-            rows = rng.permutation(len(self.ids))[: self.an_epoch * self.batch]
-            stretches = [sorted(part, key=lambda row: len(self.ids[row])) for part in np.array_split(rows, self.an_epoch // 50 + 1)]
+            chosen = rng.permutation(len(self.ids))[: self.an_epoch * self.batch]
+            stretches = [sorted(part, key=lambda row: len(self.ids[row])) for part in np.array_split(chosen, self.an_epoch // 50 + 1)]
             order = np.concatenate(stretches).reshape(self.an_epoch, self.batch)
             self._epoch, self._order = epoch, rng.permutation(order)
-        rows = self._order[place]
-        return *padded([self.ids[row] for row in rows]), torch.from_numpy(self.truth[rows])
+        chosen = self._order[place]
+        return *padded([self.ids[row] for row in chosen]), torch.from_numpy(self.truth[chosen])
 
 
 def padded(ids: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -87,17 +89,28 @@ def groups(network: MiniLm, how: Recipe) -> list[dict[str, object]]:
     return out
 
 
-def probabilities(network: MiniLm, ids: Sequence[Sequence[int]]) -> F32:
+def rows(path: Path) -> tuple[list[str], F32]:
+    """Texts and multi-hot labels (N, 28) of a GoEmotions .tsv, whose labels.txt must lie beside it."""
+    read = read_tsv(path)
+    if read.labels != GOEMOTIONS:
+        raise ValueError(f"{path.with_name('labels.txt')}: GoEmotions' 28 labels in their order were expected, got {read.labels}")
+    truth = np.zeros((len(read), len(GOEMOTIONS)), np.float32)
+    for row, labels in enumerate(read.truth):
+        truth[row, list(labels)] = 1
+    return list(read.texts), truth
+
+
+def logits(network: MiniLm, ids: Sequence[Sequence[int]]) -> F32:
     """(n, labels) in the order of `ids`."""
     order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
     out = np.zeros((len(ids), network.head.out_features), np.float32)
     network.eval()
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         for first in range(0, len(order), 64):
-            rows = order[first : first + 64]
-            out[rows] = network(*padded([ids[row] for row in rows])).float().numpy()
+            some = order[first : first + 64]
+            out[some] = network(*padded([ids[row] for row in some])).float().numpy()
     network.train()
-    return sigmoid(out)
+    return out
 
 
 def train(data: Path, out: Path, cache: Path, minutes: float, how: Recipe) -> bool:
@@ -105,8 +118,8 @@ def train(data: Path, out: Path, cache: Path, minutes: float, how: Recipe) -> bo
     words = tokenizer_json(take(TOKENIZER, cache))
     tokenizer = Tokenizer.from_str(words.decode())
     tokenizer.enable_truncation(MAX_TOKENS)
-    texts, truth = read_rows(data / "train.tsv", len(GOEMOTIONS))
-    dev, dev_truth = read_rows(data / "dev.tsv", len(GOEMOTIONS))
+    texts, truth = rows(data / "train.tsv")
+    dev, dev_truth = rows(data / "dev.tsv")
     ids, dev_ids = ([e.ids for e in tokenizer.encode_batch(part)] for part in (texts, dev))
 
     torch.manual_seed(how.seed)
@@ -128,26 +141,22 @@ def train(data: Path, out: Path, cache: Path, minutes: float, how: Recipe) -> bo
             group["lr"] = group["base"] * factor
         id_rows, mask, labels = batches[step]
         with torch.autocast("cpu", torch.bfloat16):
-            logits = network(id_rows, mask)
-        return binary_cross_entropy_with_logits(logits.float(), labels)
+            said = network(id_rows, mask)
+        return binary_cross_entropy_with_logits(said.float(), labels)
 
     def judge(step: int) -> dict[str, float] | None:
         if step % (batches.an_epoch // 2) and step != plan.steps:
             return None
         judged.load_state_dict(run.averaged())
-        probs = probabilities(judged, dev_ids)
-        macro, micro = f1(cross_fitted(probs, dev_truth), dev_truth)
-        return {"epoch": step / batches.an_epoch, "dev_macro_f1": macro, "dev_micro_f1": micro}
+        _, said = calibrate.cross_fitted(logits(judged, dev_ids), dev_truth > 0)
+        scores = metrics.multi_label(dev_truth > 0, said, GOEMOTIONS)
+        return {"epoch": step / batches.an_epoch, "dev_macro_f1": scores.macro_f1, "dev_micro_f1": scores.micro_f1}
 
     network.train()
     if not run.go(plan, one_step, judge):
         print(f"step {run.step} of {plan.steps}: stopped after {minutes} minutes; run the same command to go on")
         return False
-    checkpoint = out / "checkpoint"
-    checkpoint.mkdir(exist_ok=True)
-    (checkpoint / "tokenizer.json").write_bytes(words)
-    (checkpoint / "config.json").write_text(json.dumps(config(how), indent=2) + "\n", encoding="utf-8")
-    save_file({name: value.contiguous() for name, value in run.averaged().items()}, checkpoint / "model.safetensors")
+    write_checkpoint(out / "checkpoint", config(how), run.averaged(), {"tokenizer.json": words})
     return True
 
 

@@ -1,0 +1,28 @@
+"""`affectrt export derive`: from the weight-only master in a pack to an fp32, fp16 or TensorRT int8 file, on the device."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from affectrt.cli.output import Format, OutputOption
+
+from affectrt_export.cli.model import show
+from affectrt_export.cli.shared import Bars
+
+
+def derive(
+    pack: Annotated[str, typer.Argument(help="A pack with a variant `master`: a name, a folder or a .zip.")],
+    to: Annotated[str, typer.Option(help="With commas: fp32, fp16, int8-trt.")],
+    out: Annotated[Path, typer.Option(help="Folder that the new pack's folder and its report are written to.")],
+    data: Annotated[Path | None, typer.Option(help="Labelled data: needed for int8-trt, judges the others too.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Take the place of a pack that is there.")] = False,
+    output: OutputOption = Format.table,
+) -> None:
+    """Derive variants for this device from a pack's weight-only master; they pass the same gates as in an export."""
+    from affectrt_export import derived
+
+    with Bars() as progress:
+        result = derived.derive(pack, to, out, data=data, replace=replace, progress=progress)
+    show(result, output)

@@ -1,0 +1,79 @@
+"""What the commands share: how errors are told, how bounds are written, how progress is shown."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, TypeVar
+
+import typer
+from affectrt.cli.errors import FAILED, errors_to_exit, note, one_line
+from affectrt.cli.progress import Bar
+
+from affectrt_export.spec import ExportError
+
+F = TypeVar("F", bound=Callable[..., Any])
+OFF = "off"
+
+
+def told(command: F) -> F:
+    """A command whose errors are one line and an exit code: 1, or 2 for a wrong call."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        with errors_to_exit():
+            try:
+                return command(*args, **kwargs)
+            except ExportError as error:
+                note(f"error: {one_line(str(error))}")
+                raise typer.Exit(FAILED) from None
+            except ModuleNotFoundError as error:
+                raise ImportError(f"{error.name} is missing; install affectrt[export]") from error
+
+    return run  # type: ignore[return-value]
+
+
+def bound(text: str, flag: str) -> float | None:
+    """A bound as the user writes it: a number from 0 on, or "off"."""
+    if text.strip().lower() == OFF:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise typer.BadParameter(f"a number from 0 on, or {OFF!r}, was expected, got {text!r}", param_hint=flag)
+    return value
+
+
+def words(text: str) -> list[str]:
+    """Names with commas between them."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+class Bars:
+    """One bar after another on stderr, for the progress of what takes more than a second: `with Bars() as progress`."""
+
+    def __init__(self) -> None:
+        self._what, self._bar = "", None  # type: tuple[str, Bar | None]
+
+    def __enter__(self) -> Callable[[str, int, int], None]:
+        return self._set
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._close()
+
+    def _set(self, what: str, done: int, total: int) -> None:
+        if what != self._what or self._bar is None:
+            self._close()
+            self._what, self._bar = what, Bar(what, total=total)
+            self._bar.__enter__()
+        self._bar.set(done, total)
+        if done >= total:
+            self._close()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.__exit__(None, None, None)
+            self._bar = None

@@ -1,0 +1,342 @@
+"""From a model and labelled data to a pack: parity, calibration, every variant through its gates, repair of those that fail, a report.
+
+Each step that takes time is kept in a work folder beside the pack (affectrt_export.job), so that a killed export goes on where it was.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import onnxruntime
+from affectrt import __version__
+
+from affectrt_export import calibrate, checks, data, gate, measure, publish, repair, report, variants
+from affectrt_export.job import Job, digest, digest_of_feeds
+from affectrt_export.parity import parity
+from affectrt_export.publish import Identity
+from affectrt_export.spec import (
+    F32,
+    Bounds,
+    Contract,
+    Examples,
+    ExportError,
+    Feeds,
+    Finding,
+    Latency,
+    Maker,
+    Model,
+    Outcome,
+    Progress,
+    Quality,
+    VariantKind,
+)
+
+PARITY_EXAMPLES = 64
+REFERENCE = "fp32"
+# Any of these makes another file of the same model, so that a step kept by another version does not count.
+_TOOLS = (__version__, onnxruntime.__version__)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be made, of what, and how well it must do."""
+
+    model: Model
+    identity: Identity
+    out: Path
+    """Folder that the pack's folder is written to."""
+    variants: Sequence[str]
+    """Names of variants; the first that passes is the pack's own first choice."""
+    evaluation: Examples | None = None
+    """None: nothing labelled; then the accuracy gates must have been switched off."""
+    calibration: Examples | None = None
+    """None: some of the evaluation examples, which then do not judge."""
+    bounds: Bounds = field(default_factory=Bounds)
+    options: variants.Options = field(default_factory=variants.Options)
+    calibrate: bool = True
+    """Fit temperature, or scale, offset and threshold of each label. Off where the model brings its own."""
+    quality: Callable[[Contract, F32, Examples], Quality] = measure.quality
+    license: str = ""
+    """SPDX id of the weights, where the source names none."""
+    seed: int = 0
+    threads: int = 1
+    command: str = ""
+    """What the report says made it; "": the identity's."""
+    notes: Sequence[str] = ()
+    replace: bool = False
+
+
+@dataclass(frozen=True)
+class Result:
+    """What an export gave."""
+
+    pack: Path | None
+    """None where nothing passed."""
+    report: Path
+    record: report.Record
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything that was asked for is published."""
+        return self.record.passed and self.pack is not None
+
+
+def export(request: Request, progress: Progress | None = None) -> Result:
+    """Makes, judges and publishes. Raises ExportError for a model or data that cannot be used, FileExistsError where the pack is there.
+
+    What a gate refuses is no error: it is in the record, and not in the pack.
+    """
+    name = request.identity.name
+    target = request.out / name
+    if target.exists() and not request.replace:
+        raise FileExistsError(f"{target} exists; choose another --name or --out, or allow --replace")
+    if not (request.license or request.model.license):
+        raise ExportError(f"{request.model.name}: the source names no licence of its weights; name it with --license (an SPDX id)")
+    _bounds_fit(request)
+    kinds = _kinds(request)
+    request.out.mkdir(parents=True, exist_ok=True)
+    with Job(request.out / f".{name}.work") as job:
+        result = _Export(request, kinds, job, progress).run()
+        job.remove()
+    return result
+
+
+class _Export:
+    """One run of `export`."""
+
+    def __init__(self, request: Request, kinds: Sequence[VariantKind], job: Job, progress: Progress | None) -> None:
+        self.request, self.kinds, self.job, self.progress = request, kinds, job, progress
+        self.model = request.model
+        self.notes = list(request.notes)
+        self.calibration, self.evaluation = self._examples()
+        self.data_key = digest_of_feeds(self.evaluation.feeds)
+
+    def run(self) -> Result:
+        checks.check(self.model.onnx)
+        parted = parity(self.model, measure.mixed(self.evaluation.feeds, PARITY_EXAMPLES), self.request.bounds)
+        outcomes: list[Outcome] = []
+        if all(finding.passed for finding in parted):
+            if len(self.evaluation.truth):
+                self._calibrate()
+            for kind in self.kinds:
+                outcomes.append(self._outcome(kind, outcomes))
+        else:
+            self.notes.append("The fp32 network does not answer as the source's framework does, so that no variant was made.")
+        return self._publish(parted, outcomes)
+
+    def _examples(self) -> tuple[Examples, Examples]:
+        given = self.request.evaluation
+        if given is None:
+            feeds = list(publish.feeds_of(self.model.contract, self.request.identity).values())
+            self.notes.append("No labelled data was given: the accuracy gates were switched off, and nothing is known of how right it is.")
+            none = Examples("no labelled data", feeds, _no_truth(self.model.contract))
+            return self.request.calibration or none, none
+        parts = data.split(given, self.request.calibration, seed=self.request.seed)
+        if parts.note:
+            self.notes.append(parts.note)
+        absent = data.without_examples(self.model.contract, parts.evaluation)
+        if absent:
+            self.notes.append(f"No example of {', '.join(absent)}: nothing is known of these classes.")
+        return parts.calibration, parts.evaluation
+
+    def _calibrate(self) -> None:
+        whole = self._logits(self.model.onnx)
+        wrong = data.check_labels(self.model.contract, whole, self.evaluation)
+        if wrong:
+            raise ExportError(wrong)
+        if not self.request.calibrate:
+            return
+        given = self.calibration
+        logits = measure.run(self.model.onnx, given.feeds, self.model.contract.output, progress=self.progress)
+        self.model = calibrated(self.model, logits, given)
+
+    def _outcome(self, kind: VariantKind, before: Sequence[Outcome]) -> Outcome:
+        files = {outcome.kind.name: outcome.onnx for outcome in before if outcome.onnx is not None}
+        base = self.model.onnx
+        parent = files.get(kind.parent, base)
+        maker = self._kept(kind)
+        kind = dataclasses.replace(kind, maker=maker)
+        try:
+            made = maker(base, self.calibration.feeds, frozenset())
+        except ExportError as error:
+            return Outcome(kind, None, [Finding("make", False, float("nan"), None, str(error))])
+        if kind.name == REFERENCE:
+            return self._finished(kind, made, [])
+        judge = self._judge(kind, parent)
+        findings = judge(made)
+        if all(finding.passed for finding in findings):
+            return self._finished(kind, made, findings)
+        layers = [name for name, _ in variants.quantisable(base, kind.name)]
+        if not layers:
+            return self._finished(kind, None, findings, size_bytes=len(made))
+        saved = repair.repair(
+            base,
+            kind,
+            layers,
+            judge,
+            self.calibration.feeds,
+            first=findings,
+            output=self.model.contract.output,
+            progress=self.progress,
+        )
+        self.notes.append(f"{kind.name}: {saved.why}.")
+        return self._finished(
+            kind, saved.onnx, saved.findings, saved.repairs, saved.sensitivity, size_bytes=len(saved.onnx or made), of=made
+        )
+
+    def _finished(
+        self,
+        kind: VariantKind,
+        onnx: bytes | None,
+        findings: Sequence[Finding],
+        repairs: Sequence[repair.Repair] = (),
+        sensitivity: Sequence[repair.Layer] = (),
+        *,
+        size_bytes: int = 0,
+        of: bytes | None = None,
+    ) -> Outcome:
+        shown = onnx or of
+        quality = latency = None
+        if shown is not None:
+            if len(self.evaluation.truth):
+                quality = self.request.quality(self.model.contract, self._logits(shown), self.evaluation)
+            if kind.runs_here:
+                latency = self._latency(shown)
+        return Outcome(kind, onnx, findings, repairs, sensitivity, quality, latency, size_bytes or len(shown or b""))
+
+    def _kept(self, kind: VariantKind) -> Maker:
+        """The maker of this kind, each of whose files is kept."""
+        own = self.model.makers.get(kind.name, kind.maker)
+
+        def make(model: bytes, calibration: Sequence[Feeds], keep: frozenset[str]) -> bytes:
+            key = digest(_TOOLS, kind.name, model, digest_of_feeds(calibration), sorted(keep), repr(self.request.options))
+            return self.job.step(kind.name, key, lambda: own(model, calibration, keep))
+
+        return make
+
+    def _judge(self, kind: VariantKind, parent: bytes) -> Callable[[bytes], list[Finding]]:
+        request, contract = self.request, self.model.contract
+        bounds = request.bounds
+
+        def judged(model: bytes) -> list[Finding]:
+            ratio = None
+            try:
+                if kind.runs_here and bounds.latency_ratio is not None:
+                    ratio = self._ratio(model, parent)
+                logits = self._logits(model)
+            except ExportError as error:
+                return [Finding("run", False, float("nan"), None, str(error))]
+            if not len(self.evaluation.truth):
+                return gate.judge_cost(kind, size_bytes=len(model), parent_size_bytes=len(parent), ratio=ratio, bounds=bounds)
+            return gate.judge(
+                kind,
+                logits,
+                self._logits(self.model.onnx),
+                contract,
+                self.evaluation,
+                size_bytes=len(model),
+                parent_size_bytes=len(parent),
+                ratio=ratio,
+                bounds=bounds,
+            )
+
+        return judged
+
+    def _logits(self, model: bytes) -> F32:
+        output = self.model.contract.output
+        return self.job.array(
+            "logits",
+            digest(_TOOLS, model, self.data_key, output),
+            lambda: measure.run(model, self.evaluation.feeds, output, progress=self.progress),
+        )
+
+    def _ratio(self, model: bytes, parent: bytes) -> measure.Ratio:
+        threads, feeds = self.request.threads, self.evaluation.feeds
+        found = self.job.json(
+            "ratio",
+            digest(_TOOLS, model, parent, threads, self.data_key),
+            lambda: dataclasses.asdict(measure.latency_ratio(model, parent, feeds, threads=threads, progress=self.progress)),
+        )
+        return measure.Ratio(**found)
+
+    def _latency(self, model: bytes) -> Latency:
+        threads, feeds = self.request.threads, self.evaluation.feeds
+        found = self.job.json(
+            "latency",
+            digest(_TOOLS, model, threads, self.data_key),
+            lambda: dataclasses.asdict(measure.latency(model, feeds, threads=threads, progress=self.progress)),
+        )
+        return Latency(**found)
+
+    def _publish(self, parted: Sequence[Finding], outcomes: Sequence[Outcome]) -> Result:
+        request, identity = self.request, self.request.identity
+        wanted = sorted((o for o in outcomes if o.kind.name in request.variants), key=lambda o: request.variants.index(o.kind.name))
+        if outcomes and REFERENCE not in request.variants:
+            self.notes.append("fp32 is what the others were held against; the pack does not carry it.")
+        sets = [report.DataSet("calibration", self.calibration.name, len(self.calibration))]
+        if len(self.evaluation.truth):
+            sets.append(report.DataSet("validation", self.evaluation.name, len(self.evaluation)))
+        record = report.Record.of(
+            self.model,
+            outcomes,
+            command=request.command or identity.command,
+            bounds=request.bounds,
+            parity=parted,
+            data=sets,
+            seeds={"split": request.seed},
+            license=request.license,
+            name=identity.name,
+            notes=self.notes,
+        )
+        place = request.out / f"{identity.name}.report"
+        report.write(record, place)
+        pack = publish.publish(request.out, self.model, identity, wanted, license=request.license, replace=request.replace)
+        return Result(pack, place, record)
+
+
+def calibrated(model: Model, logits: F32, given: Examples) -> Model:
+    """The model with a temperature, or with scale, offset and threshold of each label, and a bound for "unknown", fitted on `given`.
+
+    logits (N, labels) of `model.onnx` on `given`. A family that makes variants in its own way keeps its network, and gets thresholds only.
+    """
+    decode = dict(model.contract.decode)
+    onnx = model.onnx
+    if model.contract.multi_label:
+        if not model.makers:
+            fit = calibrate.platt(logits, given.truth)
+            onnx = calibrate.fold(onnx, fit.scale, fit.offset, model.contract.output)
+            logits = fit(logits)
+        probs = measure.probabilities(model.contract, logits)
+        decode["thresholds"] = [float(value) for value in calibrate.thresholds(probs, given.truth)]
+    elif decode["kind"] == "softmax":
+        decode["temperature"] = calibrate.temperature(logits, given.truth)
+    contract = dataclasses.replace(model.contract, decode=decode)
+    probs = measure.probabilities(contract, logits)
+    decode["unknown_below"] = calibrate.unknown_below(probs, given.truth, decode.get("thresholds") or None).below
+    return dataclasses.replace(model, onnx=onnx, contract=dataclasses.replace(contract, decode=decode), reference=None)
+
+
+def _no_truth(contract: Contract) -> data.Bools:
+    import numpy as np
+
+    return np.zeros((0, len(contract.labels)), np.bool_)
+
+
+def _bounds_fit(request: Request) -> None:
+    asked = [name for name in ("accuracy_drop", "class_drop") if getattr(request.bounds, name) is not None]
+    if request.evaluation is None and asked:
+        flags = " and ".join(f"--max-{name.replace('_', '-')} off" for name in asked)
+        raise ExportError(f"no labelled data, which the accuracy gates need: give --data, or switch them off with {flags}")
+
+
+def _kinds(request: Request) -> list[VariantKind]:
+    """The kinds asked for, parents before their children, and always the reference."""
+    known = {kind.name: kind for kind in variants.kinds(request.model.convolutional, request.options)}
+    unknown = [name for name in request.variants if name not in known]
+    if unknown or not request.variants:
+        raise ExportError(f"variants of {', '.join(known)} were expected, got {', '.join(unknown) or 'none'}")
+    wanted = {REFERENCE, *request.variants}
+    return [kind for kind in known.values() if kind.name in wanted]
