@@ -20,6 +20,7 @@ F64 = npt.NDArray[np.float64]
 ERRORS = 2.0
 """A class may lose so many standard errors of its loss on top of the bound: what chance alone does to a class with few examples."""
 _NAMED = 5
+_ROUNDING = 1e-9  # a loss of 0.01 is not more than 0.01
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def judge_with(
     threads: int = 1,
     progress: Progress | None = None,
 ) -> Callable[[bytes], list[Finding]]:
-    """`judge` for a file of this kind: runs it, and times it against `parent`, the file of `kind.parent`, where it is made for this machine.
+    """`judge` for a file of this kind: runs it, and times it against `parent` (`kind.parent`) where it is made for this machine.
 
     A file that ONNX Runtime cannot run fails the accuracy gate: what cannot be measured is not proven.
     """
@@ -119,7 +120,7 @@ def judge_with(
 
 
 def losses(candidate: F32, reference: F32, contract: Contract, examples: Examples) -> list[Loss]:
-    """What each class that has examples lost between `reference` and `candidate` (logits), the worst first: most over its allowance.
+    """What each class that has examples lost between `reference` and `candidate` (logits), the largest loss first.
 
     The standard error is of the difference on the same examples (delta method: the sum of squares of what each example changes), and at
     least what one answer weighs.
@@ -135,7 +136,7 @@ def losses(candidate: F32, reference: F32, contract: Contract, examples: Example
         for k, name in enumerate(contract.names)
         if truth[:, k].any()
     ]
-    return sorted(out, key=lambda loss: loss.allowance - loss.drop)
+    return sorted(out, key=lambda loss: -loss.drop)
 
 
 def _f1(said: Bools, truth: Bools) -> tuple[F64, F64]:
@@ -152,13 +153,13 @@ def _accuracy(candidate: F32, reference: F32, contract: Contract, examples: Exam
     drop = before.score - after.score
     changed = "lost" if drop > 0 else "gained" if drop < 0 else "the same"
     said = f"{metric} on {examples.name}: fp32 {before.score:.4f}, this {after.score:.4f}, {changed}{f' {abs(drop):.4f}' if drop else ''}"
-    return Finding("accuracy", bound is None or drop <= bound, drop, bound, f"{said}; {_may(bound, 'may be lost')}.")
+    return Finding("accuracy", bound is None or drop <= bound + _ROUNDING, drop, bound, f"{said}; {_may(bound, 'may be lost')}.")
 
 
 def _class(candidate: F32, reference: F32, contract: Contract, examples: Examples, bound: float | None) -> Finding:
     ordered = losses(candidate, reference, contract, examples)
     worst = ordered[0]
-    failed = [] if bound is None else [loss for loss in ordered if loss.drop > bound + loss.allowance]
+    failed = [] if bound is None else [loss for loss in ordered if loss.drop > bound + loss.allowance + _ROUNDING]
     shown = failed[:_NAMED] or [worst]
     said = "; ".join(
         f"{loss.label!r}: F1 {loss.before:.4f} in fp32, {loss.after:.4f} in this, lost {loss.drop:.4f} on {loss.examples:,} examples"
