@@ -5,7 +5,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := cpu,dialogue,video,plot,test
+EXTRAS := cpu,dialogue,video,plot
+# The version that the export toolchain was tested with; for its tests, and for trainings that give the same weights again.
+TORCH := torch==2.13.0
 SOURCES := $(shell find csrc cmake python export \( -name '__pycache__' -o -name '*.so' -o -name '*.pyc' \) -prune -o -type f -print) \
            CMakeLists.txt pyproject.toml
 
@@ -14,12 +16,13 @@ SOURCES := $(shell find csrc cmake python export \( -name '__pycache__' -o -name
 LLAMA_FLAGS := -DLLAVA_BUILD=OFF $(shell grep -qw avx2 /proc/cpuinfo 2>/dev/null && echo -DGGML_NATIVE=OFF)
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test setup lint wheel abi aarch64 clean
+.PHONY: help demo test setup setup-test lint wheel abi aarch64 clean
 
 help:
 	@echo "make demo      set everything up, run the demo"
 	@echo "make test      set everything up, run the tests (PYTEST_ARGS=... adds arguments)"
 	@echo "make setup     only set up: $(VENV) with affectrt[$(EXTRAS)]"
+	@echo "make setup-test  what the tests need beside that: PyTorch, transformers, TensorRT-RTX"
 	@echo "make lint      the checks of every commit (ruff, mypy, clang-format, file length)"
 	@echo "make wheel     build dist/*.whl and try it in a clean environment"
 	@echo "make abi       check our declaration of ONNX Runtime's C API (needs apt-get)"
@@ -29,10 +32,12 @@ help:
 demo: setup
 	$(BIN)/affectrt demo
 
-test: setup
+test: setup-test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 setup: $(VENV)/.installed
+
+setup-test: $(VENV)/.test-tools
 
 lint: $(VENV)/.lint-tools
 	$(BIN)/pre-commit run --all-files
@@ -72,6 +77,16 @@ $(VENV)/.installed: $(VENV)/.dialogue $(SOURCES)
 	$(BIN)/python -m pip install --quiet ".[$(EXTRAS)]"
 	@touch $@
 
-$(VENV)/.lint-tools: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet "affectrt[dev]"  # installed just now; this only adds the tools
+# PyTorch by itself and first: where the index has one for CPUs only, that is taken, else some GB of CUDA come with it.
+$(VENV)/.torch: | $(VENV)/.made
+	@echo "Setting up $(TORCH) for the tests of the export toolchain (up to 3 GB, once)"
+	$(BIN)/python -m pip install --quiet "$(TORCH)"
+	@touch $@
+
+$(VENV)/.test-tools: $(VENV)/.installed $(VENV)/.torch
+	$(BIN)/python -m pip install --quiet "affectrt[test]"  # installed just now; this only adds the tools
+	@touch $@
+
+$(VENV)/.lint-tools: $(VENV)/.test-tools
+	$(BIN)/python -m pip install --quiet "affectrt[dev]"
 	@touch $@
