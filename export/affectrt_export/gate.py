@@ -166,7 +166,7 @@ def _class(candidate: F32, reference: F32, contract: Contract, examples: Example
         + ("" if bound is None else f", may lose {bound:g} and {loss.allowance:.4f} for chance in a class of this size")
         for loss in shown
     )
-    more = f"; and {len(failed) - _NAMED} classes more" if len(failed) > _NAMED else ""
+    more = f"; and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
     head = "these classes lost too much: " if failed else "the class that fared worst, "
     return Finding("class", not failed, worst.drop, bound, f"{head}{said}{more}.{'' if bound is not None else f' {_may(None)}.'}")
 
