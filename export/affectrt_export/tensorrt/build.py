@@ -33,6 +33,9 @@ _TYPES = {
     "BOOL": TensorProto.BOOL,
 }
 _LAST_WORDS = 2000
+# TensorRT-RTX numbers its values in the order of their addresses: with random addresses no two engines of one network have the same bytes.
+# 0x40000 is ADDR_NO_RANDOMIZE, for the process that builds only. Where a sandbox refuses it, the engine is as good and its bytes vary.
+_SAME_ADDRESSES = "import ctypes, os, sys; ctypes.CDLL(None).personality(0x40000); os.execv(sys.argv[1], sys.argv[1:])"
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ def build(
     contract: Sequence[Mapping[str, Any]] = (),
     timing: bytes = b"",
 ) -> Engine:
-    """An engine of the ONNX file `model`, in the precision of its types. The same arguments give the same bytes with TensorRT-RTX.
+    """An engine of the ONNX file `model`, in the precision of its types. With TensorRT-RTX the same arguments give the same bytes.
 
     `contract`: the inputs as pack.json writes them, for shapes that `options` does not give. `progress` is called from this thread with the
     phase, the step and the number of steps; what it raises, KeyboardInterrupt above all, ends the build at once and leaves nothing.
@@ -166,8 +169,10 @@ def _ask(
     receive, give = os.pipe()
     with tempfile.TemporaryFile() as words, os.fdopen(receive, "rb") as answers:
         # The child finds the modules that this process finds, and none in the current folder beside them.
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(os.path.abspath(p) for p in sys.path)}  # noqa: PTH100
-        command = [sys.executable, "-m", "affectrt_export.tensorrt.child", str(give)]
+        path = os.pathsep.join(os.path.abspath(p) for p in sys.path)  # noqa: PTH100
+        environment = {**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "0"}
+        python = sys.executable
+        command = [python, "-IS", "-c", _SAME_ADDRESSES, python, "-m", "affectrt_export.tensorrt.child", str(give)]
         child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=words, stderr=words, pass_fds=[give], env=environment, cwd="/")
         os.close(give)
         try:

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -52,14 +53,18 @@ def main(argv: list[str]) -> int:
         send("X", json.dumps({"text": str(error), "problems": error.problems, "messages": error.messages}).encode())
     except ExportError as error:
         send("X", json.dumps({"text": str(error), "problems": [], "messages": []}).encode())
+    except BaseException:  # whatever it is, the parent is told by what stands here, and no clean-up may cover it up
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
     # The library's own clean-up at exit has nothing to save, and can fail after the work is done.
-    out.flush()
     os._exit(0)
 
 
 def _follow() -> None:
     """Ends this process with its parent, however that ends."""
-    sys.stdin.buffer.read()
+    while os.read(0, 1 << 16):
+        pass
     os._exit(1)
 
 
