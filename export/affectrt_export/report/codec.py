@@ -21,27 +21,32 @@ _LITERALS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
 def encode(value: Any) -> Any:
-    """`value`, a dataclass or what its fields hold, in the types that JSON has; tuples become lists."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        hints = typing.get_type_hints(type(value))
-        return {f.name: _encode_field(hints[f.name], getattr(value, f.name)) for f in dataclasses.fields(value)}
+    """`value`, a dataclass, in the types that JSON has; tuples become lists. A `float` is written as one, whatever it holds."""
+    hints = typing.get_type_hints(type(value))
+    return {f.name: _encode(hints[f.name], getattr(value, f.name)) for f in dataclasses.fields(value)}
+
+
+def _encode(kind: Any, value: Any) -> Any:
+    arguments = typing.get_args(kind)
+    if value is None or kind is Any:
+        return plain(value)
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        return _encode(_not_none(arguments), value)
     if isinstance(value, Mapping):
-        return {str(key): encode(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [encode(item) for item in value]
+        return {str(key): _encode(arguments[1], item) for key, item in value.items()}
+    if dataclasses.is_dataclass(value):
+        return encode(value)
     if hasattr(value, "tolist"):  # NumPy's numbers, which no field asks for but many computations give
-        return encode(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [_encode(arguments[0], item) for item in value]
+    if kind is float and isinstance(value, (int, float)):
+        return float(value) if math.isfinite(value) else str(float(value))
     return value
 
 
-def _encode_field(kind: Any, value: Any) -> Any:
-    return plain(value) if _holds_any(kind) else encode(value)
-
-
-def _holds_any(kind: Any) -> bool:
-    return kind is Any or any(_holds_any(one) for one in typing.get_args(kind))
+def _not_none(arguments: Sequence[Any]) -> Any:
+    return next(one for one in arguments if one is not type(None))
 
 
 def plain(value: Any) -> Any:
@@ -105,7 +110,7 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
     if kind is Any:
         return value
     if origin in (typing.Union, types.UnionType):
-        return None if value is None else _decode(next(one for one in arguments if one is not type(None)), value, where)
+        return None if value is None else _decode(_not_none(arguments), value, where)
     if origin in (collections.abc.Sequence, tuple):
         if not isinstance(value, list):
             raise _wrong("a list", value, where)

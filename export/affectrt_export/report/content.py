@@ -7,7 +7,7 @@ from typing import Any
 
 from affectrt_export.report import details, words
 from affectrt_export.report.document import Block, Cell, Code, Document, Gallery, Image, Items, Section, Table, Text
-from affectrt_export.report.pictures import Picture, planned
+from affectrt_export.report.pictures import Picture, planned, score_measure
 from affectrt_export.report.record import Record, Variant
 
 _OF = {"tradeoff": "summary", "classes": "classes", "reliability": "calibration"}
@@ -17,6 +17,7 @@ def document(record: Record) -> Document:
     """The report of a record."""
     pictures = planned(record)
     sections = [Section("Summary", [_summary(record), *_images(pictures, "tradeoff")])]
+    sections += [Section("Notes", [Items(list(record.notes))])] if record.notes else []
     sections += [Section("Variants", [_variant(record, v, pictures) for v in record.variants])] if record.variants else []
     measured = [v for v in record.variants if v.quality is not None]
     if measured:
@@ -40,6 +41,8 @@ def _summary(record: Record) -> Table:
     timed = any(v.latency is not None for v in record.variants)
     head = ["variant", "status", "precision", "size", "size ratio"]
     head += [words.score_name(record), "drop", "ECE"] if scored else []
+    main = None if scored else score_measure(record)
+    head += [main.title] if main else []
     head += ["median ms", "latency ratio"] if timed else []
     head += ["gates"]
     rows = []
@@ -48,6 +51,7 @@ def _summary(record: Record) -> Table:
         row += [words.size(v.size_bytes), words.ratio(v.size_ratio)]
         if scored:
             row += [words.share(v.score, 4), words.share(v.drop, 4), words.share(v.quality.reliability.ece if v.quality else None)]
+        row += [words.number(main.of(v))] if main else []
         if timed:
             row += [words.number(v.latency.p50_ms if v.latency else None, 3), words.ratio(v.latency_ratio)]
         rows.append([*row, _gates(v)])
@@ -57,10 +61,10 @@ def _summary(record: Record) -> Table:
 
 
 def _gates(variant: Variant) -> Cell:
-    judged = [one for one in variant.findings if one.bound is not None]
+    judged = [one for one in variant.findings if words.judged(one)]
     passed, off = sum(one.passed for one in judged), len(variant.findings) - len(judged)
     said = f"{passed} of {len(judged)} passed" if judged else "none"
-    said += f", {off} switched off" if off else ""
+    said += f", {off} not judged" if off else ""
     return Cell(said, "bad" if passed < len(judged) else "warn" if off else "good" if judged else "")
 
 
@@ -72,7 +76,7 @@ def _variant(record: Record, variant: Variant, pictures: Sequence[Picture]) -> S
     facts += [f"sha256 {variant.sha256}"] if variant.sha256 else []
     blocks.append(Text("; ".join(facts) + "."))
     if variant.findings:
-        blocks.append(details.findings(f"What the gates found of {variant.name}", variant.findings))
+        blocks.append(details.findings(f"What the gates found of {variant.name}", variant.findings, record.bounds))
     if variant.repairs:
         blocks.append(details.repairs(record, variant))
     if variant.sensitivity:
@@ -128,15 +132,14 @@ def _source(record: Record) -> list[Block]:
         rest = [f"{key} {entry[key]}" for key in entry if key not in ("what", "origin")]
         rows.append([str(entry.get("what", "source")), f"{entry.get('origin', '-')}" + (f" ({', '.join(rest)})" if rest else "")])
     blocks: list[Block] = [Table("What was exported.", ["what", "value"], rows, frozenset({0, 1}))]
-    if record.parity:
-        return [*blocks, details.findings("The fp32 network against the source's framework, on the same inputs", record.parity)]
+    if any(words.judged(one) for one in record.parity) or (record.parity and record.bounds.parity_max is None):
+        caption = "The fp32 network against the source's framework, on the same inputs"
+        return [*blocks, details.findings(caption, record.parity, record.bounds)]
     return [*blocks, Text("There is no other framework to hold the fp32 network against: the source is the network itself.")]
 
 
 def _made(record: Record) -> list[Block]:
     blocks: list[Block] = [Text("The command:"), Code(record.command)]
-    if record.notes:
-        blocks.append(Items(list(record.notes)))
     if record.data:
         rows = [[one.role, one.name, f"{one.examples:,}", one.sha256 or "-"] for one in record.data]
         blocks.append(Table("Data.", ["for", "data", "examples", "sha256"], rows, frozenset({0, 1, 3})))

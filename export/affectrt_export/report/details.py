@@ -7,19 +7,19 @@ from collections.abc import Sequence
 from affectrt_export.report import words
 from affectrt_export.report.document import Block, Cell, Table
 from affectrt_export.report.record import Record, Variant
-from affectrt_export.spec import Finding, Quality, Reliability
+from affectrt_export.spec import Bounds, Finding, Quality, Reliability
 
 MAX_CONFUSED = 16
 """Classes up to which the confusion matrix is shown; report.json has any."""
 MAX_LAYERS = 25
 
 
-def findings(caption: str, found: Sequence[Finding]) -> Table:
+def findings(caption: str, found: Sequence[Finding], bounds: Bounds) -> Table:
     """A row a gate."""
     rows: list[list[Cell | str]] = []
     for one in found:
         value = words.number(one.value, 6 if words.at_least(one) else 4)
-        rows.append([one.gate, Cell(*words.verdict(one)), value, words.bound(one), one.detail or "-"])
+        rows.append([one.gate, Cell(*words.verdict(one)), value, words.bound(one, bounds), one.detail or "-"])
     return Table(f"{caption}.", ["gate", "result", "found", "bound", "detail"], rows, frozenset({0, 1, 3, 4}))
 
 
@@ -28,8 +28,8 @@ def repairs(record: Record, variant: Variant) -> Table:
     rows: list[list[Cell | str]] = []
     for i, one in enumerate(variant.repairs):
         failed = [finding for finding in one.findings if not finding.passed]
-        gave = "; ".join(words.failure(finding, record) for finding in failed) if failed else "every gate passed"
-        rows.append([str(i + 1), str(len(one.kept)), ", ".join(one.kept), Cell(gave, "bad" if failed else "good")])
+        gave = "; ".join(dict.fromkeys(words.failure(f, record, variant.parent) for f in failed)) if failed else "every gate passed"
+        rows.append([str(i + 1), str(len(one.kept)), ", ".join(one.kept) or "none", Cell(gave, "bad" if failed else "good")])
     head = ["attempt", "layers", "kept in higher precision", "what that gave"]
     return Table(f"What was tried to save {variant.name}.", head, rows, frozenset({0, 2, 3}))
 

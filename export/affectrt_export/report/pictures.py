@@ -86,7 +86,7 @@ def planned(record: Record) -> list[Picture]:
     """The pictures that this record has something for, in the order of the report."""
     found = []
     if text := _tradeoff_alt(record):
-        found.append(Picture("tradeoff.svg", "tradeoff", "Size, score and latency", text))
+        found.append(Picture("tradeoff.svg", "tradeoff", "Size, quality and speed", text))
     measured = [v for v in record.variants if v.quality is not None]
     if measured and measured[0].quality and measured[0].quality.scores.classes:
         found.append(Picture("classes.svg", "classes", "F1 of each class", _classes_alt(record, measured)))
@@ -115,15 +115,33 @@ def _slugs(record: Record) -> dict[str, str]:
     return out
 
 
-def score_of(record: Record, variant: Variant) -> float | None:
-    """What the trade-off shows as quality: the main score, or the perplexity where that is what was measured."""
-    perplexity = any(v.score is None and v.figure("perplexity") is not None for v in record.variants)
-    return finite(variant.figure("perplexity") if perplexity else variant.score)
+@dataclass(frozen=True)
+class Measure:
+    """What one axis of the trade-off shows."""
+
+    title: str
+    label: str
+    of: Callable[[Variant], float | None]
+    """None where it was not measured, or is no number."""
+    unit: str = ""
 
 
-def speed_of(variant: Variant) -> float | None:
-    """Median latency in ms; None if it was not measured."""
-    return finite(variant.latency.p50_ms if variant.latency else None)
+def score_measure(record: Record) -> Measure | None:
+    """Quality: the main score, else the perplexity; None where neither was measured."""
+    name = words.score_name(record)
+    found = Measure(name, name, lambda v: finite(v.score))
+    perplexity = Measure("perplexity", "perplexity (lower is better)", lambda v: finite(v.figure("perplexity")))
+    return next((one for one in (found, perplexity) if any(one.of(v) is not None for v in record.variants)), None)
+
+
+def speed_measure(record: Record) -> Measure | None:
+    """Speed: median latency, else the time of a turn of a conversation, else tokens a second; None where nothing of it was measured."""
+    found = (
+        Measure("latency", "median latency, ms", lambda v: finite(v.latency.p50_ms if v.latency else None), " ms"),
+        Measure("time of a turn", "time of a turn, ms", lambda v: finite(v.figure("turn_ms")), " ms"),
+        Measure("speed", "tokens a second (higher is better)", lambda v: finite(v.figure("decode_tok_s")), " tokens a second"),
+    )
+    return next((one for one in found if any(one.of(v) is not None for v in record.variants)), None)
 
 
 def finite(value: float | None) -> float | None:
@@ -132,16 +150,13 @@ def finite(value: float | None) -> float | None:
 
 
 def _tradeoff_alt(record: Record) -> str:
-    shown = [v for v in record.variants if v.size_bytes and (score_of(record, v) is not None or speed_of(v) is not None)]
+    measures = [one for one in (score_measure(record), speed_measure(record)) if one]
     parts = []
-    for v in shown:
-        said = [words.size(v.size_bytes)]
-        if (score := score_of(record, v)) is not None:
-            said.append(f"score {words.number(score, 3)}")
-        if (ms := speed_of(v)) is not None:
-            said.append(f"{words.number(ms, 3)} ms")
-        parts.append(f"{words.clean(v.name)} ({v.status}): {', '.join(said)}")
-    return ("Size, score and latency of each variant. " + "; ".join(parts) + ".") if parts else ""
+    for v in record.variants:
+        said = [f"{one.title} {words.number(value, 3)}{one.unit}" for one in measures if (value := one.of(v)) is not None]
+        if v.size_bytes and said:
+            parts.append(f"{words.clean(v.name)} ({v.status}): {', '.join([words.size(v.size_bytes), *said])}")
+    return ("Size, quality and speed of each variant. " + "; ".join(parts) + ".") if parts else ""
 
 
 def _classes_alt(record: Record, measured: list[Variant]) -> str:
@@ -193,6 +208,7 @@ def _tidied(svg: str, picture: Picture) -> str:
     tag = partial(_tag, prefix=picture.file.removesuffix(".svg"), used=used)
     svg = re.sub(r"<[^>]*>", lambda found: tag(found[0]), svg)
     svg = re.sub(r">\n\s*", ">\n", svg)
+    svg = re.sub(r"(<g[^>]*)>\n((?:<use [^>]*>\n)+)</g>", _shared_style, svg)
     while (smaller := re.sub(r"<g/>\n|<g>\s*</g>\n|<defs/>\n", "", svg)) != svg:
         svg = smaller
     head, rest = svg.split(">", 1)
@@ -206,6 +222,15 @@ def _tag(tag: str, prefix: str, used: set[str]) -> str:
     tag = re.sub(r" ?font-family: [^;]*;| transform=\"rotate\(-0 [^)]*\)\"", "", tag).replace("\n", "")
     tag = re.sub(r' id="([^"]+)"', lambda found: f' id="{prefix}-{found[1]}"' if found[1] in used else "", tag)
     return re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}-", tag)
+
+
+def _shared_style(group: re.Match[str]) -> str:
+    """Marks of one kind, with their style said once."""
+    styles = set(re.findall(r' style="[^"]*"', group[2]))
+    if len(styles) != 1 or "style=" in group[1]:
+        return group[0]
+    (style,) = styles
+    return f"{group[1]}{style}>\n{group[2].replace(style, '')}</g>"
 
 
 def inline(svg: bytes) -> str:

@@ -21,9 +21,10 @@ from affectrt_export.report.pictures import (
     STATUS,
     STRIPE,
     WARN,
+    Measure,
     finite,
-    score_of,
-    speed_of,
+    score_measure,
+    speed_measure,
 )
 from affectrt_export.report.record import Record, Variant
 from affectrt_export.spec import Quality
@@ -54,27 +55,23 @@ def figure(width: float, height: float) -> Any:
 
 
 def tradeoff(record: Record) -> Any:
-    """Quality over size, and over latency where that was measured; without any quality latency over size."""
-    scored = [v for v in record.variants if v.size_bytes and score_of(record, v) is not None]
-    timed = [v for v in scored if speed_of(v) is not None]
-    if not scored:
-        both = [v for v in record.variants if v.size_bytes and speed_of(v) is not None]
-        made = figure(4.6, 3.3)
-        _scatter(made.subplots(), both, [v.size_bytes / 1e6 for v in both], [speed_of(v) or 0 for v in both])
-        made.axes[0].set(xlabel="size, MB", ylabel="median latency, ms", title="Latency and size")
-        made.axes[0].set_ylim(bottom=0)
+    """Quality over size, and over speed where that was measured; without any quality speed over size."""
+    score, speed = score_measure(record), speed_measure(record)
+    over = [axis for axis in (score or speed,) if axis] + [axis for axis in (speed if score else None,) if axis]
+    first = over[0]
+    made = figure(7.4 if len(over) > 1 else 4.6, 3.4)
+    grid = made.subplots(1, len(over), sharey=True, squeeze=False)[0]
+    sized = [v for v in record.variants if v.size_bytes and first.of(v) is not None]
+    _scatter(grid[0], sized, [v.size_bytes / 1e6 for v in sized], first)
+    grid[0].set(xlabel="size, MB", ylabel=first.label, title=f"{_capital(first.title)} and size")
+    if len(over) > 1:
+        timed = [v for v in sized if over[1].of(v) is not None]
+        _scatter(grid[1], timed, [over[1].of(v) or 0 for v in timed], first)
+        grid[1].set(xlabel=over[1].label, title=f"{_capital(first.title)} and {over[1].title}")
+    if score:
+        _score_axis(grid, record, [first.of(v) or 0 for v in sized], gated=first.title == words.score_name(record))
     else:
-        perplexity = all(v.score is None for v in scored)
-        made = figure(7.4 if timed else 4.6, 3.4)
-        grid = made.subplots(1, 2 if timed else 1, sharey=True, squeeze=False)[0]
-        name = "perplexity" if perplexity else words.score_name(record)
-        sizes, scores = [v.size_bytes / 1e6 for v in scored], [score_of(record, v) or 0 for v in scored]
-        _scatter(grid[0], scored, sizes, scores)
-        grid[0].set(xlabel="size, MB", ylabel=name, title=f"{_capital(name)} and size")
-        if timed:
-            _scatter(grid[1], timed, [speed_of(v) or 0 for v in timed], [score_of(record, v) or 0 for v in timed])
-            grid[1].set(xlabel="median latency, ms", title=f"{_capital(name)} and latency")
-        _score_axis(grid, record, scores, perplexity)
+        grid[0].set_ylim(0, max(first.of(v) or 0 for v in sized) * 1.16 or 1)
     _legend(made, record)
     made.draw_without_rendering()
     made.set_layout_engine("none")  # the labels are placed for just this layout
@@ -83,33 +80,41 @@ def tradeoff(record: Record) -> Any:
     return made
 
 
-def _scatter(axes: Any, variants: Sequence[Variant], x: Sequence[float], y: Sequence[float]) -> None:
-    for variant, at, height in zip(variants, x, y, strict=True):
+def _scatter(axes: Any, variants: Sequence[Variant], x: Sequence[float], y: Measure) -> None:
+    for variant, at in zip(variants, x, strict=True):
+        refused = variant.status == "refused"
         axes.plot(
             [at],
-            [height],
+            [y.of(variant)],
             marker=_STATUS_MARKERS[variant.status],
             color=STATUS[variant.status],
             markersize=8,
             markeredgecolor=PAPER,
             linestyle="none",
             gid=f"point:{short(variant.name)}",
-            zorder=3,
+            zorder=4 if refused else 3,
         )
-    axes.set_xlim(0, max(x) * 1.16 or 1)
+    axes.set_xlim(0, max(x, default=0) * 1.16 or 1)
 
 
-def _score_axis(grid: Any, record: Record, scores: Sequence[float], perplexity: bool) -> None:
+def _score_axis(grid: Any, record: Record, scores: Sequence[float], *, gated: bool) -> None:
     """A scale that does not blow differences up which mean nothing, with what the accuracy gate allows."""
     low, high = min(scores), max(scores)
-    reference, allowed = record.variant(record.reference), record.bounds.accuracy_drop
-    if not perplexity and reference and (top := finite(reference.score)) is not None and allowed is not None:
-        low = min(low, top - 1.6 * allowed)
+    if gated and (allowed := _allowed(record)):
+        floor, drop = allowed
+        low = min(low, floor - 0.6 * drop)
         for axes in grid:
-            axes.axhspan(top - allowed, 2, color=BAND, linewidth=0, zorder=0)
-            axes.axhline(top - allowed, color=FAINT, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
-    room = max(high - low, 0.02 if not perplexity else 0.02 * high) * 0.16
+            axes.axhspan(floor, 2, color=BAND, linewidth=0, zorder=0)
+            axes.axhline(floor, color=FAINT, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
+    room = max(high - low, 0.02 if gated else 0.02 * high) * 0.16
     grid[0].set_ylim(low - room, high + 1.6 * room)
+
+
+def _allowed(record: Record) -> tuple[float, float] | None:
+    """The least score that the accuracy gate lets pass, and how far that is under the reference."""
+    reference, drop = record.variant(record.reference), record.bounds.accuracy_drop
+    score = finite(reference.score) if reference else None
+    return None if score is None or drop is None else (score - drop, drop)
 
 
 def _legend(made: Any, record: Record) -> None:
@@ -119,9 +124,8 @@ def _legend(made: Any, record: Record) -> None:
     there = [status for status in STATUS if any(v.status == status for v in record.variants)]
     style: dict[str, Any] = {"linestyle": "none", "markersize": 7, "markeredgecolor": PAPER}
     handles: list[Any] = [Line2D([], [], marker=_STATUS_MARKERS[s], color=STATUS[s], label=s, **style) for s in there]
-    reference, allowed = record.variant(record.reference), record.bounds.accuracy_drop
-    if reference and finite(reference.score) is not None and allowed is not None:
-        handles.append(Patch(facecolor=BAND, edgecolor=FAINT, label=f"at most {allowed:g} under {short(record.reference)}"))
+    if allowed := _allowed(record):
+        handles.append(Patch(facecolor=BAND, edgecolor=FAINT, label=f"at most {allowed[1]:g} under {short(record.reference)}"))
     made.legend(handles=handles, loc="outside lower center", ncols=len(handles))
 
 

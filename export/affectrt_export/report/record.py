@@ -66,6 +66,7 @@ class Variant:
     """ONNX Runtime providers it needs; empty: any."""
     findings: Sequence[Finding] = ()
     repairs: Sequence[Repair] = ()
+    """In order; one that keeps no layer is the variant as it was before."""
     sensitivity: Sequence[Layer] = ()
     """Worst first."""
     quality: Quality | None = None
@@ -193,8 +194,8 @@ class Record:
 
     @property
     def passed(self) -> bool:
-        """Whether the source holds parity and every variant is published, at once or after repair."""
-        return all(one.passed for one in self.parity) and all(one.published for one in self.variants)
+        """Whether there are variants, the source holds parity and every variant is published, at once or after repair."""
+        return bool(self.variants) and all(one.passed for one in self.parity) and all(one.published for one in self.variants)
 
     @property
     def multi_label(self) -> bool:
@@ -232,7 +233,7 @@ def _variant(outcome: Outcome, parent: Outcome | None, reference: Outcome | None
         name=outcome.kind.name,
         precision=outcome.kind.precision,
         parent=outcome.kind.parent,
-        status=REFUSED if outcome.onnx is None else REPAIRED if outcome.repairs else PUBLISHED,
+        status=REFUSED if outcome.onnx is None else REPAIRED if any(one.kept for one in outcome.repairs) else PUBLISHED,
         size_bytes=size,
         sha256="" if outcome.onnx is None else hashlib.sha256(outcome.onnx).hexdigest(),
         requires=tuple(outcome.kind.requires),

@@ -22,6 +22,16 @@ _BOUNDS = {
     "latency_ratio": "median latency over the parent's",
     "size_ratio": "size over the parent's",
 }
+_GATES = {
+    "parity": ("parity_max", "parity_mean", "parity_cosine"),
+    "accuracy": ("accuracy_drop",),
+    "class": ("class_drop",),
+    "latency": ("latency_ratio",),
+    "size": ("size_ratio",),
+    "make": (),
+    "run": (),
+}
+"""Which bounds are whose; a gate that is not here has its own."""
 _LISTED = 6
 
 
@@ -35,13 +45,13 @@ def _unfit(char: str) -> bool:
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """A figure with so many significant digits; "-" for none."""
+    """A figure with so many significant digits, or whole if it has more of them before the point; "-" for none."""
     if value is None:
         return "-"
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else ("infinite" if value > 0 else "-infinite")
-    rounded = float(f"{value:.{digits}g}")
-    return f"{rounded:,.0f}" if abs(rounded) >= 10**digits else f"{rounded:.{digits}g}"
+    rounded = f"{value:.{digits}g}"
+    return f"{value:,.0f}" if abs(float(rounded)) >= 10**digits else rounded
 
 
 def share(value: float | None, digits: int = 3) -> str:
@@ -81,19 +91,29 @@ def score_name(record: Record) -> str:
 
 def at_least(finding: Finding) -> bool:
     """Whether a gate's bound is the least that is allowed; for most it is the most."""
-    return "cosine" in finding.gate or "cosine" in finding.detail
+    return "cosine" in finding.gate or (finding.gate == "parity" and "cosine" in finding.detail)
 
 
-def bound(finding: Finding) -> str:
+def judged(finding: Finding) -> bool:
+    """Whether the gate had a bound and something to hold against it. A gate that failed has judged, whatever it found."""
+    return not finding.passed or (finding.bound is not None and not math.isnan(finding.value))
+
+
+def bound(finding: Finding, of: Bounds) -> str:
     """The bound of a gate in a table."""
     if finding.bound is None:
-        return SWITCHED_OFF
+        own = _GATES.get(finding.gate)
+        return SWITCHED_OFF if own is None or any(getattr(of, key) is None for key in own) else "none"
+    return _limit(finding)
+
+
+def _limit(finding: Finding) -> str:
     return f"{'at least' if at_least(finding) else 'at most'} {number(finding.bound)}"
 
 
 def verdict(finding: Finding) -> tuple[str, str]:
     """What a gate said, and its mark."""
-    if finding.bound is None:
+    if not judged(finding):
         return "not judged", "warn"
     return ("passed", "good") if finding.passed else ("failed", "bad")
 
@@ -109,33 +129,35 @@ def switched_off(of: Bounds) -> list[str]:
     return [words for key, words in _BOUNDS.items() if getattr(of, key) is None]
 
 
-def failure(finding: Finding, record: Record) -> str:
-    """What a gate found, as a part of a sentence."""
-    value, detail = number(finding.value, 3), clean(finding.detail).strip()
-    limit = "" if finding.bound is None else f" ({bound(finding)} is allowed)"
+def failure(finding: Finding, record: Record, parent: str = "") -> str:
+    """What a gate that failed found, as a part of a sentence; its detail is in the tables. `parent`: name of the variant's parent."""
+    value, detail = number(finding.value, 3), clean(finding.detail).strip().rstrip(".")
+    limit = "" if finding.bound is None else f" ({_limit(finding)} is allowed)"
+    other = f"that of {clean(parent)}" if parent else "its parent's"
+    if not math.isfinite(finding.value):
+        return detail or f"gate {clean(finding.gate)} found {value}"
     if finding.gate == "class":
-        named = _class_in(detail, record)
-        said = f"class {named} lost {value} F1{limit}" if named else f"one class lost {value} F1{limit}"
-        return _joined(said, re.sub(rf"^{re.escape(named)}\s*[:,]?\s*", "", detail) if named else detail)
+        named = _classes_in(detail, record)
+        more = f", and {listed(named[1:], 4)} lost too much as well" if len(named) > 1 else ""
+        return f"{f'class {named[0]}' if named else 'one class'} lost {value} F1{limit}{more}"
     said = {
         "accuracy": f"{score_name(record)} fell by {value}{limit}",
-        "latency": f"its median latency is {value} times its parent's{limit}",
-        "size": f"its file is {value} times its parent's{limit}",
+        "latency": f"its median latency is {value} times {other}{limit}",
+        "size": f"its file is {value} times the size of {other.removeprefix('that of ')}{limit}",
         "calibration": f"its expected calibration error is {value}{limit}",
-        "parity": f"it differs from the source's framework, {value}{limit}",
-    }.get(finding.gate, f"gate {clean(finding.gate)} found {value}{limit}")
-    return _joined(said, detail)
+        "parity": f"{detail or 'an output'} is {value}{limit}",
+    }
+    return said.get(finding.gate) or f"gate {clean(finding.gate)} found {value}{limit}{f': {detail}' if detail else ''}"
 
 
-def _joined(said: str, detail: str) -> str:
-    return f"{said}: {detail.rstrip('.')}" if detail else said
-
-
-def _class_in(detail: str, record: Record) -> str:
-    """The class that a detail names; the longest, where one name is a part of another."""
-    names = {one.label for v in record.variants if v.quality for one in v.quality.scores.classes}
-    found = [name for name in names if name and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", detail)]
-    return clean(min(found, key=lambda name: (detail.index(name), -len(name)))) if found else ""
+def _classes_in(detail: str, record: Record) -> list[str]:
+    """The classes that a detail names in quotes, in its order; without quotes the first that it names at all."""
+    names = {one.label for v in record.variants if v.quality for one in v.quality.scores.classes} - {""}
+    quoted = [name for name in names if repr(name) in detail]
+    if quoted:
+        return [clean(name) for name in sorted(quoted, key=lambda name: (detail.index(repr(name)), name))]
+    found = [(at.start(), -len(name), name) for name in names if (at := re.search(rf"(?<!\w){re.escape(name)}(?!\w)", detail))]
+    return [clean(min(found)[2])] if found else []
 
 
 def opening(record: Record) -> list[tuple[str, str]]:
@@ -144,7 +166,7 @@ def opening(record: Record) -> list[tuple[str, str]]:
     lines = [_summary(record, good)]
     for finding in record.parity:
         if not finding.passed:
-            lines.append(("bad", f"The fp32 network is unlike its source: {failure(finding, record)}."))
+            lines.append(("bad", f"The fp32 network does not answer as its source does: {failure(finding, record)}."))
     lines += [("bad", _refused(v, record)) for v in record.variants if v.status == REFUSED]
     lines += [("warn", _repaired(v, record)) for v in record.variants if v.status == REPAIRED]
     if off := switched_off(record.bounds):
@@ -172,11 +194,11 @@ def _with_status(variant: Variant) -> str:
 
 
 def _refused(variant: Variant, record: Record) -> str:
-    failed = [failure(one, record) for one in variant.findings if not one.passed]
-    reasons = failed or ["no gate says why"]
+    failed = [failure(one, record, variant.parent) for one in variant.findings if not one.passed]
+    reasons = list(dict.fromkeys(failed)) or ["no gate says why"]
     if variant.sensitivity:
         reasons.append(f"layer {clean(variant.sensitivity[0].name)} is the worst")
-    tried = len(variant.repairs)
+    tried = sum(bool(one.kept) for one in variant.repairs)
     tail = f" {tried} {'repair was' if tried == 1 else 'repairs were'} tried, without success." if tried else ""
     return f"{clean(variant.name)} was refused: {'; '.join(reasons)}.{tail}"
 
@@ -187,7 +209,9 @@ def _repaired(variant: Variant, record: Record) -> str:
     said = f"{clean(variant.name)} was repaired: {len(kept)} {many} in higher precision ({listed(kept)})"
     if variant.drop is not None:
         said += f"; its {score_name(record)} is {_lost(variant.drop, record)}"
-    return f"{said}."
+    before = next((one for one in variant.repairs if not one.kept), None)
+    failed = [failure(one, record, variant.parent) for one in before.findings if not one.passed] if before else []
+    return f"{said}." + (f" Before that, {'; '.join(dict.fromkeys(failed))}." if failed else "")
 
 
 def _lost(drop: float, record: Record) -> str:

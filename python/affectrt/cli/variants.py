@@ -137,12 +137,13 @@ def _refused_row(one: Mapping[str, Any], metric: str) -> dict[str, Any]:
 def _verdict(one: Mapping[str, Any]) -> dict[str, Any]:
     """Status, gates and latency of one variant, as far as they are what they should be."""
     findings = _objects(one.get("findings"))
-    judged = [finding for finding in findings if finding.get("bound") is not None]
+    # A gate without a bound was switched off by the user; one without a figure could not judge here. A failure counts, whatever it found.
+    judged = [one for one in findings if one.get("passed") is False or (one.get("bound") is not None and one.get("value") != "nan")]
     passed, off = sum(finding.get("passed") is True for finding in judged), len(findings) - len(judged)
-    gates = f"{passed} of {len(judged)} passed" + (f", {off} switched off" if off else "") if findings else None
+    gates = f"{passed} of {len(judged)} passed" + (f", {off} not judged" if off else "") if findings else None
     latency = one.get("latency")
     times = {name: _number(latency.get(name)) for name in _PERCENTILES} if isinstance(latency, dict) else {}
-    counts = {"gates_passed": passed, "gates_judged": len(judged), "gates_switched_off": off}
+    counts = {"gates_passed": passed, "gates_judged": len(judged), "gates_not_judged": off}
     return {"status": one["status"], "gates": gates, **counts, **times, "latency_ratio": _number(one.get("latency_ratio"))}
 
 
