@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from affectrt.packs import default_packs, open_pack
 from affectrt_export import minilm, to_onnx
 from affectrt_export.spec import ExportError
+from affectrt_export.tensorrt.__main__ import main as command
 from affectrt_export.tensorrt.build import BuildError, build, parses
 from affectrt_export.tensorrt.library import RTX_COMMAND, load
 from affectrt_export.tensorrt.options import Options, Shapes, plan, read
@@ -273,3 +275,14 @@ def test_a_build_leaves_no_descriptor_open(cnn):
     before = len(list(Path("/proc/self/fd").iterdir()))
     build(cnn)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_the_command_tells_time_and_size_and_fails_for_what_cannot_be_built(cnn, encoders, tmp_path, capsys):
+    for name, data in (("good", cnn), ("bad", encoders["int8"])):
+        (tmp_path / f"{name}.onnx").write_bytes(data)
+    assert command([str(tmp_path / "good.onnx"), "--target", "sm86", "--runs", "2"]) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"good\.onnx: \d+\.\d\d s, 0\.\d\d MB in, \d\.\d\d MB out, TensorRT-RTX [\d.]+, for 86\n", said)
+    assert command([str(tmp_path / n) for n in ("bad.onnx", "none.onnx", "good.onnx")]) == 1
+    said = capsys.readouterr()
+    assert "QAttention" in said.err and "none.onnx" in said.err and "good.onnx" in said.out

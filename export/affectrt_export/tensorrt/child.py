@@ -32,7 +32,7 @@ class RefusedError(Exception):
 
 
 def main(argv: list[str]) -> int:
-    """Exit status 0 once an answer has been sent, a good one or a bad one."""
+    """Ends the process: status 0 once an answer has been sent, a good one or a bad one, else 1."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both; the parent decides, and ends this process
     warnings.simplefilter("ignore", DeprecationWarning)
     out = os.fdopen(int(argv[1]), "wb")
@@ -47,8 +47,16 @@ def main(argv: list[str]) -> int:
         with lock:
             frames.write(out, kind, payload)
 
+    # In a thread, whose memory begins empty: what this process did before changes no order of addresses, and so no byte of the engine.
+    worker = threading.Thread(target=_work, args=(job, model[1], timing[1], send))
+    worker.start()
+    worker.join()
+    os._exit(0)  # the library's own clean-up has nothing to save, and can fail after the work is done
+
+
+def _work(job: dict[str, Any], model: bytes, timing: bytes, send: Send) -> None:
     try:
-        run(job, model[1], timing[1], load(job["library"], job["targets"]), send)
+        run(job, model, timing, load(job["library"], job["targets"]), send)
     except RefusedError as error:
         send("X", json.dumps({"text": str(error), "problems": error.problems, "messages": error.messages}).encode())
     except ExportError as error:
@@ -57,8 +65,6 @@ def main(argv: list[str]) -> int:
         traceback.print_exc()
         sys.stderr.flush()
         os._exit(1)
-    # The library's own clean-up at exit has nothing to save, and can fail after the work is done.
-    os._exit(0)
 
 
 def _follow() -> None:
