@@ -77,7 +77,12 @@ def judge(
     else:
         right = [_accuracy(candidate, reference, contract, examples, bounds.accuracy_drop)]
         right.append(_class(candidate, reference, contract, examples, bounds.class_drop))
-    return [*right, _latency(kind, ratio, bounds.latency_ratio), _size(kind, size_bytes, parent_size_bytes, bounds.size_ratio)]
+    return [*right, *judge_cost(kind, size_bytes=size_bytes, parent_size_bytes=parent_size_bytes, ratio=ratio, bounds=bounds)]
+
+
+def judge_cost(kind: VariantKind, *, size_bytes: int, parent_size_bytes: int, ratio: measure.Ratio | None, bounds: Bounds) -> list[Finding]:
+    """Latency and size alone, as in `judge`: where there is no labelled data."""
+    return [_latency(kind, ratio, bounds.latency_ratio), _size(kind, size_bytes, parent_size_bytes, bounds.size_ratio)]
 
 
 def judge_with(

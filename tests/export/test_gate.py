@@ -164,6 +164,11 @@ def test_size_at_and_over_its_bound() -> None:
     assert not found.passed and found.value == 3.25 and "1,300 bytes, 3.250 times the 400 of fp32" in found.detail
 
 
+def test_cost_can_be_judged_without_labels() -> None:
+    found = gate.judge_cost(KIND, size_bytes=200, parent_size_bytes=400, ratio=QUICK, bounds=Bounds())
+    assert [(finding.gate, finding.passed, finding.value) for finding in found] == [("latency", True, 0.5), ("size", True, 0.5)]
+
+
 def test_a_gate_that_is_off_says_so_and_still_tells_the_figure() -> None:
     bad = turned(made()[1], range(0, 400), 1)
     off = Bounds(accuracy_drop=None, class_drop=None, latency_ratio=None, size_ratio=None)
