@@ -7,6 +7,7 @@
 #include "affectrt/core/error.h"
 #include "affectrt/core/lease.h"
 #include "affectrt/engine/engine.h"
+#include "affectrt/engine/variant.h"
 #include "array.h"
 #include "engine_options.h"
 
@@ -22,13 +23,13 @@ DataType data_type(const py::array& array, const IoSpec& spec) {
 // An Engine with a pool of bindings, so that Python threads do not wait for one another.
 class PyEngine {
  public:
-  PyEngine(const std::filesystem::path& model, const EngineOptions& options)
-      : engine_(model, options), bindings_([this] { return std::make_unique<Binding>(engine_); }) {}
+  explicit PyEngine(std::unique_ptr<Engine> engine)
+      : engine_(std::move(engine)), bindings_([this] { return std::make_unique<Binding>(*engine_); }) {}
 
-  const Engine& engine() const { return engine_; }
+  const Engine& engine() const { return *engine_; }
 
   py::dict run(const py::dict& feeds) {
-    const auto& specs = engine_.inputs();
+    const auto& specs = engine_->inputs();
     std::vector<py::array> arrays;  // alive until the run is over
     for (const auto& spec : specs) {
       if (!feeds.contains(spec.name.c_str())) throw std::invalid_argument("expected an input '" + spec.name + "', got " + keys(feeds));
@@ -50,12 +51,12 @@ class PyEngine {
     std::vector<Tensor> tensors;
     {
       py::gil_scoped_release release;
-      for (std::size_t i = 0; i < engine_.outputs().size(); ++i) binding->bind_output(i);
+      for (std::size_t i = 0; i < engine_->outputs().size(); ++i) binding->bind_output(i);
       binding->run();
       tensors = binding->take_outputs();
     }
     py::dict results;
-    for (std::size_t i = 0; i < tensors.size(); ++i) results[engine_.outputs()[i].name.c_str()] = to_numpy_owned(std::move(tensors[i]));
+    for (std::size_t i = 0; i < tensors.size(); ++i) results[engine_->outputs()[i].name.c_str()] = to_numpy_owned(std::move(tensors[i]));
     return results;
   }
 
@@ -69,7 +70,7 @@ class PyEngine {
     return py::array(py::dtype(name_of(held->type)), held->shape, held->data, owner);
   }
 
-  Engine engine_;
+  std::unique_ptr<Engine> engine_;
   LeasePool<Binding> bindings_;
 };
 
@@ -122,7 +123,8 @@ void bind_engine(pybind11::module_& module) {
   py::class_<PyEngine, Holder<PyEngine>>(module, "Engine", "One network, opened once, run from any number of threads.")
       .def(py::init([](const std::filesystem::path& model, const ProviderList& providers, bool strict, int threads, bool spinning) {
              py::gil_scoped_release release;
-             return Holder<PyEngine>(new PyEngine(model, engine_options(providers, strict, threads, spinning)));
+             return Holder<PyEngine>(
+                 new PyEngine(std::make_unique<affectrt::Engine>(model, engine_options(providers, strict, threads, spinning))));
            }),
            py::arg("model"), py::kw_only(), py::arg("providers") = ProviderList{}, py::arg("strict") = false, py::arg("threads") = 0,
            py::arg("spinning") = false)
@@ -137,4 +139,19 @@ void bind_engine(pybind11::module_& module) {
           "Providers that could not be had, each with the reason.")
       .def("run", &PyEngine::run, py::arg("feeds"),
            "Run once. `feeds`: input name to C-contiguous array of the input's dtype, not copied. Returns output name to array.");
+
+  module.def(
+      "open_variant",
+      [](const affectrt::Pack& pack, const std::string& wanted, const ProviderList& providers, bool strict, int threads) {
+        affectrt::OpenedVariant opened;
+        {
+          py::gil_scoped_release release;
+          opened = affectrt::open_variant(pack, wanted, engine_options(providers, strict, threads, false));
+        }
+        return std::pair(opened.name, Holder<PyEngine>(new PyEngine(std::move(opened.engine))));
+      },
+      py::arg("pack"), py::arg("wanted") = "auto", py::kw_only(), py::arg("providers") = ProviderList{}, py::arg("strict") = false,
+      py::arg("threads") = 0,
+      "Name of a variant and its network. \"auto\": the first that needs no provider, or one that it really runs on.\n\n"
+      "Raises PackError, EngineError; DeviceError if the variant needs a provider that was not asked for, or none can run.");
 }

@@ -58,8 +58,8 @@ py::list to_python(const std::vector<Face>& faces) {
   py::list result;
   for (const auto& f : faces)
     result.append(py::make_tuple(box_of(f.detection), points_of(f.detection.key_points), f.detection.score, f.track_id, f.label,
-                                 to_numpy(f.probs), to_numpy(f.raw_probs), f.valence, f.arousal, f.confidence, text_of(f.doubt),
-                                 f.landmarks ? py::object(landmarks_of(*f.landmarks)) : py::none(),
+                                 to_numpy(f.probs), to_numpy(f.raw_probs), f.valence, f.arousal, f.dominance, f.confidence,
+                                 text_of(f.doubt), f.landmarks ? py::object(landmarks_of(*f.landmarks)) : py::none(),
                                  f.blendshapes ? py::object(py::cast(*f.blendshapes)) : py::none()));
   return result;
 }

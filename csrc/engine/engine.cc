@@ -181,7 +181,14 @@ Engine::Engine(const std::filesystem::path& model, const EngineOptions& options)
     rt.check(api.AddSessionConfigEntry(raw_options, "session.disable_cpu_ep_fallback", "1"), "session options");
 
   ort::Session* session = nullptr;
-  rt.check(api.CreateSession(rt.env(), model.c_str(), raw_options, &session), model.string().c_str());
+  try {
+    rt.check(api.CreateSession(rt.env(), model.c_str(), raw_options, &session), model.string().c_str());
+  } catch (const EngineError& error) {
+    const std::string said = error.what();
+    if (said.find("EPContext") == std::string::npos) throw;
+    throw EngineError(said + " The file holds a finished engine, which only the provider that made it can run: ask for that provider, or " +
+                      "open the ONNX model that the engine was made from.");
+  }
   session_.reset(session);
   inputs_ = read_specs(rt, session, true);
   outputs_ = read_specs(rt, session, false);

@@ -1,6 +1,6 @@
 #include "affectrt/face/contract.h"
 
-#include <algorithm>
+#include "affectrt/engine/variant.h"
 
 namespace affectrt {
 
@@ -15,19 +15,7 @@ const Output& output_of(const Manifest& manifest, OutputKind kind, const char* n
 }
 
 std::unique_ptr<Engine> open_network(const Pack& pack, const std::string& precision, const EngineOptions& options) {
-  const Variant& variant = pack.variant(precision);
-  const auto& needed = variant.requires_providers;
-  const auto asked_for = [&](const std::string& name) {
-    if (options.providers.empty()) return name == "CPUExecutionProvider";
-    return std::any_of(options.providers.begin(), options.providers.end(), [&](const Provider& p) { return p.name == name; });
-  };
-  if (!needed.empty() && std::none_of(needed.begin(), needed.end(), asked_for)) {
-    std::string names;
-    for (const auto& name : needed) names += (names.empty() ? "" : " or ") + name;
-    throw DeviceError(pack.manifest().name + ": variant " + variant.name + " needs " + names +
-                      ", which was not asked for; choose another precision");
-  }
-  auto engine = std::make_unique<Engine>(pack.file(variant.file), options);
+  auto engine = open_variant(pack, precision, options).engine;
   for (const auto* specs : {&engine->inputs(), &engine->outputs()})
     for (const auto& spec : *specs)
       if (spec.type != DataType::kFloat32)

@@ -26,8 +26,8 @@ const T& only_input(const Manifest& manifest, const char* kind) {
 // The output of a kind. Throws PackError if there is none.
 const Output& output_of(const Manifest& manifest, OutputKind kind, const char* name);
 
-// The network of a variant. Throws DeviceError if the variant needs other providers than those asked for, PackError if any of the
-// network's inputs or outputs is not float32.
+// The network of a variant, as open_variant chooses it. Throws what that throws, and PackError if any of the network's inputs or outputs is
+// not float32.
 std::unique_ptr<Engine> open_network(const Pack& pack, const std::string& precision, const EngineOptions& options);
 
 // Position of a tensor that the manifest names. Throws PackError if the network has none of that name.

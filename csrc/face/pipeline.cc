@@ -79,6 +79,7 @@ void FacePipeline::judge(Face& face, Track& track) const {
   for (std::size_t i = 0; i < labels_.size(); ++i) {
     face.valence += face.probs[i] * labels_[i].valence;
     face.arousal += face.probs[i] * labels_[i].arousal;
+    face.dominance += face.probs[i] * labels_[i].dominance.value_or(0.0f);
   }
   if (face.doubt != Doubt::kNone) return;
   const auto top = std::max_element(face.probs.begin(), face.probs.end());

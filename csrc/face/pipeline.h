@@ -37,7 +37,7 @@ struct Face {
   std::vector<float> raw_probs, probs;  // of this frame; smoothed. Empty without an expression pack
   int label = -1;                       // position in labels(), or -1: unknown, and `doubt` says why
   Doubt doubt = Doubt::kNone;
-  float valence = 0, arousal = 0, confidence = 0;
+  float valence = 0, arousal = 0, dominance = 0, confidence = 0;
   float sharpness = 0;
   std::optional<std::vector<Landmark>> landmarks;
   std::optional<std::vector<float>> blendshapes;  // in the order of blendshape_names()

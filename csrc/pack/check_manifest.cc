@@ -159,6 +159,20 @@ void check_text(const Manifest& manifest) {
   if (twice) fail_manifest("inputs[0]", "different names for tensor, mask_tensor and type_tensor", "a name twice");
 }
 
+// One vector a text, pooled by the network ([-1, D]), or one a token ([-1, -1, D]).
+void check_embedding(const Manifest& manifest) {
+  check_kinds(manifest, {OutputKind::kEmbedding});
+  check_no_labels(manifest);
+  const std::size_t output = only_output(manifest, OutputKind::kEmbedding);
+  const auto& shape = manifest.outputs[output].shape;
+  const bool pooled = std::get<EmbeddingDecode>(manifest.decode).pooling == Pooling::kNone;
+  const std::size_t rank = pooled ? 2 : 3;
+  if (shape.size() != rank || shape.back() < 1 || std::any_of(shape.begin(), shape.end() - 1, [](std::int64_t n) { return n != -1; })) {
+    fail_manifest(at("outputs", output, "shape"), pooled ? "[-1, D] for pooling none" : "[-1, -1, D] for pooling mean or cls",
+                  shown(shape));
+  }
+}
+
 void check_outputs(const Manifest& manifest) {
   std::set<std::string> seen;
   for (std::size_t i = 0; i < manifest.outputs.size(); ++i) {
@@ -178,9 +192,10 @@ void check_formats(const Manifest& manifest) {
 }
 
 void check_golden(const Manifest& manifest) {
-  const bool text = manifest.task == Task::kTextEmotion || manifest.task == Task::kDialogue;
+  const bool text = manifest.task == Task::kTextEmotion || manifest.task == Task::kTextEmbedding || manifest.task == Task::kDialogue;
   const std::string input = text ? "text" : manifest.task == Task::kFaceBlendshapes ? "points" : "image";
-  static constexpr const char* kResults[] = {"detections", "landmarks", "scores", "probs", "probs", "tokens"};  // in the order of Task
+  static constexpr const char* kResults[] = {"detections", "landmarks", "scores", "probs",
+                                             "probs",      "embedding", "tokens"};  // in the order of Task
   const std::string result = kResults[static_cast<std::size_t>(manifest.task)];
   for (std::size_t i = 0; i < manifest.golden.size(); ++i) {
     const Golden& golden = manifest.golden[i];
@@ -217,6 +232,10 @@ void check_manifest(const Manifest& manifest) {
     case Task::kTextEmotion:
       check_text(manifest);
       check_classes(manifest);
+      break;
+    case Task::kTextEmbedding:
+      check_text(manifest);
+      check_embedding(manifest);
       break;
     case Task::kDialogue:
       only_input<ChatInput>(manifest, "chat");

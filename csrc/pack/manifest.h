@@ -11,7 +11,7 @@
 
 namespace affectrt {
 
-enum class Task { kFaceDetection, kFaceLandmarks, kFaceBlendshapes, kFaceExpression, kTextEmotion, kDialogue };
+enum class Task { kFaceDetection, kFaceLandmarks, kFaceBlendshapes, kFaceExpression, kTextEmotion, kTextEmbedding, kDialogue };
 enum class Layout { kNchw, kNhwc };
 enum class ColorOrder { kRgb, kBgr, kGray };
 enum class Fit { kStretch, kLetterbox };
@@ -113,12 +113,21 @@ struct ChatDecode {
   std::vector<std::string> stop;
 };
 
-using Decode = std::variant<SsdDecode, ClassDecode, LandmarkDecode, BlendshapeDecode, ChatDecode>;
+// How the vectors of the tokens become one of the text.
+enum class Pooling { kMean, kCls, kNone };  // mean of all tokens, the first token, done by the network itself
+
+struct EmbeddingDecode {
+  Pooling pooling = Pooling::kMean;
+  bool normalize = true;  // to unit length
+};
+
+using Decode = std::variant<SsdDecode, ClassDecode, LandmarkDecode, BlendshapeDecode, ChatDecode, EmbeddingDecode>;
 
 struct Label {
   std::string name;
-  float valence = 0.0f;  // [-1, 1]
-  float arousal = 0.0f;  // [-1, 1]
+  float valence = 0.0f;            // [-1, 1]
+  float arousal = 0.0f;            // [-1, 1]
+  std::optional<float> dominance;  // [-1, 1]; absent: the pack does not say, which counts as 0
 };
 
 struct Source {

@@ -9,6 +9,7 @@ const std::vector<std::string_view> kFitNames = {"stretch", "letterbox"};
 const std::vector<std::string_view> kOutputKindNames = {"probabilities", "logits",      "boxes",     "scores", "landmarks",
                                                         "presence",      "blendshapes", "embedding", "text"};
 const std::vector<std::string_view> kActivationNames = {"softmax", "sigmoid", "identity"};
+const std::vector<std::string_view> kPoolingNames = {"mean", "cls", "none"};
 const std::vector<std::string_view> kFrameColorNames = {"rgb8", "bgr8", "rgba8", "bgra8", "mono8", "nv12", "yuv422_yuy2"};
 // Of the person's own sides. A detector names what it gives; a crop names what it needs.
 const std::vector<std::string_view> kKeyPointNames = {"right_eye", "left_eye",    "nose_tip", "mouth",
@@ -153,6 +154,7 @@ std::vector<Label> parse_labels(const JsonValue& value) {
     if (!seen.insert(label.name).second) name.fail("every label once");
     label.valence = object.at("valence").real(-1.0, 1.0);
     label.arousal = object.at("arousal").real(-1.0, 1.0);
+    if (object.has("dominance")) label.dominance = object.at("dominance").real(-1.0, 1.0);
     object.done();
   }
   return labels;
@@ -186,6 +188,12 @@ Decode parse_decode(const JsonValue& value, Task task) {
       for (const JsonValue& threshold : object.at("thresholds").array(0, 4096)) classes.thresholds.push_back(threshold.real(0.0, 1.0));
       classes.unknown_below = object.at("unknown_below").real(0.0, 1.0);
       decode = classes;
+      break;
+    }
+    case Task::kTextEmbedding: {
+      kind.one_of({"embedding"});
+      const auto pooling = static_cast<Pooling>(object.at("pooling").one_of(kPoolingNames));
+      decode = EmbeddingDecode{pooling, object.at("normalize").boolean()};
       break;
     }
     case Task::kFaceLandmarks: {

@@ -8,7 +8,7 @@ namespace affectrt {
 
 // The names that the manifest uses for the enumerations, in the order of the enumerators.
 extern const std::vector<std::string_view> kTaskNames, kLayoutNames, kColorOrderNames, kFitNames, kOutputKindNames, kActivationNames,
-    kFrameColorNames, kKeyPointNames, kFormatNames, kPrecisionNames;
+    kPoolingNames, kFrameColorNames, kKeyPointNames, kFormatNames, kPrecisionNames;
 
 // parse_contract.cc
 Input parse_input(const JsonValue& value);

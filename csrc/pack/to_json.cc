@@ -98,6 +98,9 @@ struct DecodeWriter {
   Json operator()(const BlendshapeDecode& blendshapes) const {
     return {{"kind", "blendshapes"}, {"landmark_indices", blendshapes.landmark_indices}};
   }
+  Json operator()(const EmbeddingDecode& embedding) const {
+    return {{"kind", "embedding"}, {"pooling", name_of(kPoolingNames, embedding.pooling)}, {"normalize", embedding.normalize}};
+  }
   Json operator()(const ChatDecode& chat) const {
     return {{"kind", "chat"},      {"temperature", shortest(chat.temperature)},       {"top_p", shortest(chat.top_p)},
             {"top_k", chat.top_k}, {"repeat_penalty", shortest(chat.repeat_penalty)}, {"max_tokens", chat.max_tokens},
@@ -170,7 +173,9 @@ std::string manifest_to_json(const Manifest& manifest) {
   json["decode"] = std::visit(DecodeWriter{}, manifest.decode);
   json["labels"] = Json::array();
   for (const Label& label : manifest.labels) {
-    json["labels"].push_back(Json{{"name", label.name}, {"valence", shortest(label.valence)}, {"arousal", shortest(label.arousal)}});
+    Json entry = {{"name", label.name}, {"valence", shortest(label.valence)}, {"arousal", shortest(label.arousal)}};
+    if (label.dominance) entry["dominance"] = shortest(*label.dominance);
+    json["labels"].push_back(entry);
   }
   json["variants"] = Json::array();
   for (const Variant& variant : manifest.variants) json["variants"].push_back(to_json(variant));

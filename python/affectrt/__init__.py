@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Face,
         FaceExpression,
         FaceObservation,
+        TextEmbedding,
         TextEmotion,
         TextObservation,
     )
@@ -42,6 +43,7 @@ __all__ = [
     "FaceObservation",
     "Pack",
     "PackError",
+    "TextEmbedding",
     "TextEmotion",
     "TextObservation",
     "__version__",
@@ -57,7 +59,17 @@ _HOMES = {
     **dict.fromkeys(("DeviceError", "EngineError", "PackError"), "errors"),
     **dict.fromkeys(("Pack", "open_pack"), "packs"),
     **dict.fromkeys(
-        ("UNKNOWN", "ExpressionObservation", "Face", "FaceExpression", "FaceObservation", "TextEmotion", "TextObservation"), "perception"
+        (
+            "UNKNOWN",
+            "ExpressionObservation",
+            "Face",
+            "FaceExpression",
+            "FaceObservation",
+            "TextEmbedding",
+            "TextEmotion",
+            "TextObservation",
+        ),
+        "perception",
     ),
 }
 

@@ -303,6 +303,20 @@ def image_to_tensor(
     picture's (a x + b y + c, d x + e y + f). Returns float32 (C, H, W) or (H, W, C) of (pixel - mean) * scale.
     """
 
+def open_variant(
+    pack: Pack,
+    wanted: str = "auto",
+    *,
+    providers: collections.abc.Sequence[tuple[str, collections.abc.Mapping[str, str]]] = [],
+    strict: bool = False,
+    threads: typing.SupportsInt | typing.SupportsIndex = 0,
+) -> tuple[str, Engine]:
+    """
+    Name of a variant and its network. "auto": the first that needs no provider, or one that it really runs on.
+
+    Raises PackError, EngineError; DeviceError if the variant needs a provider that was not asked for, or none can run.
+    """
+
 def ort_info() -> dict:
     """
     Opens ONNX Runtime if need be: its version, library and providers. EngineError if there is none.

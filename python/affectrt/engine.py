@@ -37,7 +37,7 @@ class EngineSettings:
     device: str = "auto"
     """"auto" (the CPU, until kernels for GPUs are part of this package), "cpu", or "cuda:0" and so on."""
     precision: str = "auto"
-    """"auto" (the pack's first variant), or a precision or variant name of the pack."""
+    """"auto" (the pack's first variant that the providers can run), or a precision or variant name of the pack."""
     providers: Sequence[ProviderSpec] | None = None
     """ONNX Runtime providers in order of preference, instead of `device`."""
     strict: bool = False
@@ -68,13 +68,6 @@ class EngineSettings:
         """Keyword arguments of `_core`'s networks. Raises `DeviceError` if a device was named that cannot be had."""
         find_and_set_library()
         return {"providers": self._providers(), "strict": self.strict, "threads": self.threads}
-
-    def check_requirements(self, pack: str, variant: str, requires: Sequence[str]) -> None:
-        """Raise `DeviceError` if a variant of a pack says it needs providers and none of those asked for is among them."""
-        asked = [name for name, _ in self._providers()] or ["CPUExecutionProvider"]
-        if requires and not set(asked) & set(requires):
-            needed = " or ".join(requires)
-            raise DeviceError(f"{pack}: variant {variant} needs {needed}, which was not asked for; choose another precision")
 
     def _providers(self) -> list[tuple[str, dict[str, str]]]:
         if self.providers is not None:
@@ -130,6 +123,18 @@ class Engine(Configured):
             raise EngineError(f"{path}: expected an ONNX file, found {'a folder' if path.is_dir() else 'nothing'}")
         self.settings = settings or EngineSettings()
         self._core = _core.Engine(path, spinning=spinning, **self.settings.core_options())
+
+    @classmethod
+    def of_pack(cls, pack: _core.Pack, wanted: str = "auto", settings: EngineSettings | None = None) -> tuple[str, Engine]:
+        """The variant `wanted` of a pack, by name or precision, and its name.
+
+        "auto" is the first that needs no provider or one that it really runs on. Raises `PackError` (no such variant, a file that has not
+        been pulled), `EngineError`; `DeviceError` if the variant needs a provider that was not asked for, or if none can run.
+        """
+        engine = cls.__new__(cls)
+        engine.settings = settings or EngineSettings()
+        name, engine._core = _core.open_variant(pack, wanted, **engine.settings.core_options())
+        return name, engine
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:

@@ -96,26 +96,40 @@ def _variant(pack: Pack, name: str, providers: Providers | None, threads: int) -
 
     if entry["file"] in pack.missing:
         return nothing(NOT_PULLED, f"affectrt packs pull {pack.source}")
-    lacking = _lacking(entry["requires"]) if entry["format"] == "onnx" else []
-    if lacking:
-        return nothing(CANNOT_RUN, f"needs {', '.join(lacking)}")
+    needed = entry["requires"] if entry["format"] == "onnx" else []
+    there = _there(needed)
+    if needed and not there:
+        return nothing(CANNOT_RUN, f"needs {' or '.join(needed)}")
     chosen = pack.variant(entry["name"])
-    if providers is None and entry["requires"]:
-        providers = [(one, {}) for one in entry["requires"]]
+    # Any one of the providers that it needs will do, and the library may name one of which this machine lacks the rest.
+    own: list[Providers] = [[(name, {}) for name in there[i:]] for i in range(len(there))] or [[]]
     try:
-        replay = _replay(pack, chosen, providers or [], threads)
+        replay = _first(pack, chosen, own if providers is None else [providers], threads)
+    except DeviceError as error:
+        return nothing(CANNOT_RUN if providers is None else FAILED, _why(error))
     except _DAMAGE as error:
         return nothing(FAILED, _why(error))
     return [outcome for golden in pack.manifest["golden"] for outcome in _judge(pack, chosen, replay, golden)]
 
 
-def _lacking(requires: list[str]) -> list[str]:
-    if not requires:
+def _first(pack: Pack, variant: Variant, attempts: list[Providers], threads: int) -> _Replay:
+    *others, last = attempts
+    for providers in others:
+        try:
+            return _replay(pack, variant, providers, threads)
+        except DeviceError:
+            continue
+    return _replay(pack, variant, last, threads)
+
+
+def _there(providers: list[str]) -> list[str]:
+    """Those that the installed ONNX Runtime has."""
+    if not providers:
         return []
     from affectrt import _core
 
     find_and_set_library()
-    return [name for name in requires if name not in _core.ort_info()["providers"]]
+    return [name for name in providers if name in _core.ort_info()["providers"]]
 
 
 class _Replay:
@@ -139,6 +153,8 @@ def _replay(pack: Pack, variant: Variant, providers: Providers, threads: int) ->
         return core[pack.task](pack, variant, providers, threads)
     if pack.task == "text-emotion":
         return _Text(pack, variant, providers, threads)
+    if pack.task == "text-embedding":
+        return _Embedding(pack, variant, providers, threads)
     if pack.task == "dialogue":
         return _Dialogue(pack, variant)
     raise PackError(f"{pack.name}: no way to replay task {pack.task!r}")
@@ -204,6 +220,17 @@ class _Text(_Replay):
 
     def __call__(self, golden: dict[str, Any]) -> dict[str, Array]:
         return {"probs": self._text(golden["input"]["text"]).probs}
+
+
+class _Embedding(_Replay):
+    def __init__(self, pack: Pack, variant: Variant, providers: Providers, threads: int) -> None:
+        from affectrt import TextEmbedding
+
+        self._embed = TextEmbedding(pack, precision=variant.name, providers=providers or None, strict=bool(providers), threads=threads)
+        self.provider = self._embed.provider
+
+    def __call__(self, golden: dict[str, Any]) -> dict[str, Array]:
+        return {"embedding": self._embed(golden["input"]["text"])}
 
 
 class _Dialogue(_Replay):

@@ -1,11 +1,15 @@
-// What Python cannot reach: both ways of computing SHA-256, the rules for paths, and text made safe to show.
+// What Python cannot reach: both ways of computing SHA-256, the rules for paths, text made safe to show, and manifests as C++ sees them.
+// Its argument is the folder of the fuzzers' seeds.
 #include <algorithm>
 #include <cstdio>
+#include <fstream>
+#include <iterator>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "affectrt/core/sha256.h"
+#include "affectrt/pack/pack.h"
 #include "affectrt/pack/text.h"
 
 namespace {
@@ -73,12 +77,33 @@ void test_printable() {
   }
 }
 
+affectrt::Manifest manifest(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  return affectrt::parse_manifest(std::string(std::istreambuf_iterator<char>(in), {}));
+}
+
+void test_manifests(const std::string& seeds) {
+  const auto faces = manifest(seeds + "/faces.json");
+  check(faces.task == affectrt::Task::kFaceExpression && faces.labels.size() == 7, "seven faces");
+  check(!faces.labels[0].dominance, "a label without dominance");
+  check(faces.labels[1].dominance == 0.25f, "a label with dominance");
+  const auto pooled = manifest(seeds + "/pooled.json");
+  check(pooled.task == affectrt::Task::kTextEmbedding && pooled.labels.empty(), "text embedding");
+  const auto& decode = std::get<affectrt::EmbeddingDecode>(pooled.decode);
+  check(decode.pooling == affectrt::Pooling::kNone && decode.normalize, "a network that pools itself");
+}
+
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::fprintf(stderr, "usage: %s SEEDS_FOLDER\n", argv[0]);
+    return 2;
+  }
   test_sha256();
   test_paths();
   test_printable();
+  test_manifests(argv[1]);
   std::printf("SHA-256 %s; %d failures\n", affectrt::Sha256::accelerated() ? "accelerated" : "portable only", failures);
   return failures == 0 ? 0 : 1;
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from support import DEFAULT
+from support import make_faces
 
 _USERS_CACHE = os.environ.get("AFFECTRT_CACHE_DIR")
 
@@ -34,8 +33,8 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def folder(tmp_path):
-    """A copy of a real pack, to be spoilt."""
-    return Path(shutil.copytree(DEFAULT / "xception-fer7", tmp_path / "xception-fer7"))
+    """A pack to be spoilt."""
+    return make_faces(tmp_path)
 
 
 @pytest.fixture

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 from pathlib import Path
 
 import affectrt
+import numpy as np
+from affectrt.packs import default_packs
 
 DEFAULT = Path(affectrt.__file__).parent / "packs" / "default"
 _SHA = "0" * 64
+NETWORK = "model.fp32.onnx"
 
 
 def real(name: str) -> dict:
@@ -18,9 +20,67 @@ def real(name: str) -> dict:
     return json.loads((DEFAULT / name / "pack.json").read_text(encoding="utf-8"))
 
 
+def face_manifest() -> dict:
+    """A face-expression manifest of seven labels and one fp32 variant, whichever packs are the defaults."""
+    labels = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+    return {
+        "format": "affectrt-pack",
+        "format_version": 1,
+        "name": "seven-faces",
+        "version": "1.0.0",
+        "task": "face-expression",
+        "description": "Seven expressions",
+        "license": {"code": "MIT", "weights": "MIT"},
+        "source": [{"what": "weights", "origin": "made by the tests", "license": "MIT", "sha256": _SHA}],
+        "card": "CARD.md",
+        "intended_use": "To be spoilt by tests.",
+        "known_limits": ["It knows nothing."],
+        "recipe": "python -m recipe",
+        "files": [{"path": path, "size_bytes": 1, "sha256": _SHA} for path in ("CARD.md", "golden/a.npy", "golden/a.probs.npy", NETWORK)],
+        "inputs": [
+            {
+                "tensor": "image",
+                "kind": "image",
+                "layout": "nchw",
+                "color": "gray",
+                "width_px": 64,
+                "height_px": 64,
+                "mean": [127.5],
+                "scale": [0.0078125],
+                "pad_value": [0.0],
+                "fit": "stretch",
+                "dynamic_batch": True,
+                "crop": {"kind": "key_points", "points": ["right_eye", "left_eye"], "template": [[20.4, 25.7], [43.6, 25.7]]},
+            }
+        ],
+        "outputs": [{"tensor": "logits", "kind": "logits", "shape": [-1, 7]}],
+        "labels": [{"name": name, "valence": 0.5, "arousal": -0.5, "dominance": 0.25} for name in labels],
+        "decode": {"kind": "softmax", "temperature": 1.5, "thresholds": [], "unknown_below": 0.35},
+        "variants": [variant("fp32", NETWORK, "onnx", "fp32")],
+        "golden": [{"name": "a", "input": {"image": "golden/a.npy", "color": "rgb8"}, "expected": {"probs": "golden/a.probs.npy"}}],
+    }
+
+
+def make_faces(folder: Path) -> Path:
+    """Writes the pack of `face_manifest`, with a network that is none but can be read as one. Returns the folder."""
+    from affectrt.packs.write import npy_bytes, write_pack
+
+    manifest = face_manifest()
+    for key in ("format", "format_version", "files"):
+        del manifest[key]
+    noise = b"".join(hashlib.sha256(i.to_bytes(4, "big")).digest() for i in range(7000))  # does not compress
+    files = {
+        "CARD.md": b"# seven-faces\n" * 9,
+        "golden/a.npy": npy_bytes(np.arange(64 * 64 * 3, dtype=np.uint32).astype(np.uint8).reshape(64, 64, 3)),
+        "golden/a.probs.npy": npy_bytes(np.full(7, 1 / 7, np.float32)),
+        NETWORK: onnx() + field(14, field(1, "noise") + field(2, noise)),
+    }
+    return write_pack(folder / "seven-faces", manifest, files)
+
+
 def text_manifest() -> dict:
     """A text-emotion manifest of two labels."""
-    manifest = copy.deepcopy(real("xception-fer7"))
+    manifest = face_manifest()
     manifest |= {
         "name": "text-two",
         "task": "text-emotion",
@@ -68,6 +128,20 @@ def chat_manifest() -> dict:
     return manifest
 
 
+def embedding_manifest(pooling: str = "cls") -> dict:
+    """A text-embedding manifest of three dimensions."""
+    manifest = text_manifest()
+    manifest |= {
+        "name": "text-vector",
+        "task": "text-embedding",
+        "outputs": [{"tensor": "hidden", "kind": "embedding", "shape": [-1, 3] if pooling == "none" else [-1, -1, 3]}],
+        "labels": [],
+        "decode": {"kind": "embedding", "pooling": pooling, "normalize": True},
+        "golden": [{"name": "g", "input": {"text": "hello"}, "expected": {"embedding": "golden/p.npy"}}],
+    }
+    return manifest
+
+
 def variant(name: str, file: str, format_: str, precision: str) -> dict:
     return {
         "name": name,
@@ -81,8 +155,11 @@ def variant(name: str, file: str, format_: str, precision: str) -> dict:
 
 
 ALL = {
-    **{name: real(name) for name in ("blazeface-full-range", "face-mesh-478", "blendshapes-52", "xception-fer7")},
+    **{name: real(name) for name in default_packs()},
+    "faces": face_manifest(),
     "text": text_manifest(),
+    "embedding": embedding_manifest(),
+    "pooled": embedding_manifest("none"),
     "chat": chat_manifest(),
 }
 

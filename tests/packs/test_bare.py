@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from affectrt.packs import PackError, add, added_packs, open_pack, pull, verify_files
+from affectrt.packs import DEFAULTS, PackError, add, added_packs, open_pack, pull, verify_files
 from affectrt.packs.bare import read_bare
 from gguf_bytes import gguf, text
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support import DEFAULT, onnx
+from support import make_faces, onnx
 
 TEMPLATE = "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}{% endfor %}"
 FULL = {
@@ -76,7 +76,7 @@ def test_a_licence_from_metadata_or_from_the_caller(tmp_path):
 def test_verified_packs_do_not_warn():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        open_pack("xception-fer7", allow_unverified=True)
+        open_pack(DEFAULTS["face-expression"], allow_unverified=True)
 
 
 @pytest.mark.parametrize(
@@ -128,8 +128,8 @@ def language_model(users_cache):
             patch.delenv("AFFECTRT_CACHE_DIR")
         else:
             patch.setenv("AFFECTRT_CACHE_DIR", users_cache)
-        pull("smollm2-135m")
-        return open_pack("smollm2-135m")
+        pull(DEFAULTS["dialogue"])
+        return open_pack(DEFAULTS["dialogue"])
 
 
 def test_a_gguf_file_becomes_a_pack_with_the_same_golden_tokens(language_model, cache):
@@ -143,8 +143,8 @@ def test_a_gguf_file_becomes_a_pack_with_the_same_golden_tokens(language_model, 
 
 
 def contract(tmp_path: Path) -> tuple[Path, Path]:
-    """The files of a real pack as a user would have them: a network, and a contract beside its golden vectors."""
-    source = DEFAULT / "xception-fer7"
+    """The files of a pack as a user would have them: a network, and a contract beside its golden vectors."""
+    source = make_faces(tmp_path)
     home = tmp_path / "mine"
     home.mkdir()
     manifest = json.loads((source / "pack.json").read_text())
@@ -170,7 +170,7 @@ def test_an_onnx_file_and_its_contract_become_a_pack(tmp_path, cache):
         add(model, name="my-faces", contract=json_file)
     add(model, name="my-faces", contract=json_file, replace=True)
     with pytest.raises(PackError, match="expected a name that no default pack has"):
-        add(model, contract=json_file)
+        add(model, name=DEFAULTS["face-expression"], contract=json_file)
     assert [p.name for p in (cache / "packs").iterdir() if any(p.iterdir())] == ["my-faces"]
 
 

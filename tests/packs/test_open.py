@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -23,15 +24,21 @@ def refused(folder: Path, said: str) -> None:
 def test_a_real_pack_opens(folder):
     pack = open_pack(folder)
     manifest = json.loads((folder / "pack.json").read_text())
-    assert (pack.name, pack.version, pack.task, pack.license) == ("xception-fer7", manifest["version"], "face-expression", "MIT")
-    assert [label.name for label in pack.labels] == [label["name"] for label in manifest["labels"]]
+    assert (pack.name, pack.version, pack.task, pack.license) == ("seven-faces", manifest["version"], "face-expression", "MIT")
+    assert [dataclasses.asdict(label) for label in pack.labels] == manifest["labels"]
     assert pack.verified
     assert pack.path == folder
     assert pack.variant().path == folder / "model.fp32.onnx" == pack.file("model.fp32.onnx")
     assert pack.variant("fp32") == pack.variant()
     assert set(verify_files(pack)) == {folder / entry["path"] for entry in manifest["files"]}
     pack.manifest["name"] = "changed"
-    assert pack.manifest["name"] == "xception-fer7"
+    assert pack.manifest["name"] == "seven-faces"
+
+
+def test_a_label_without_dominance_has_none_to_speak_of(folder):
+    edit(folder, lambda m: m["labels"][0].pop("dominance"))
+    first, second, *_ = open_pack(folder).labels
+    assert (first.dominance, second.dominance) == (0.0, 0.25)
 
 
 def test_every_default_pack_opens_by_name():
@@ -48,8 +55,8 @@ def test_one_flipped_bit_is_found(folder, path):
     data = bytearray((folder / path).read_bytes())
     data[len(data) // 2] ^= 1
     (folder / path).write_bytes(data)
-    refused(folder, rf"pack xception-fer7: {path}: expected SHA-256 [0-9a-f]{{64}}, got [0-9a-f]{{64}}")
-    assert _core.Pack.open(folder, check_hashes=False).name == "xception-fer7"
+    refused(folder, rf"pack seven-faces: {path}: expected SHA-256 [0-9a-f]{{64}}, got [0-9a-f]{{64}}")
+    assert _core.Pack.open(folder, check_hashes=False).name == "seven-faces"
 
 
 def test_a_truncated_file_is_found_even_without_hashing(folder):
@@ -62,12 +69,12 @@ def test_a_truncated_file_is_found_even_without_hashing(folder):
 
 def test_a_missing_file(folder):
     (folder / "model.fp32.onnx").unlink()
-    refused(folder, "pack xception-fer7: model.fp32.onnx: expected a file, got none")
+    refused(folder, "pack seven-faces: model.fp32.onnx: expected a file, got none")
 
 
 def test_a_file_that_is_not_listed(folder):
     (folder / "run_me.py").write_text("print()")
-    refused(folder, "pack xception-fer7: run_me.py: expected only what pack.json lists under files, got this file too")
+    refused(folder, "pack seven-faces: run_me.py: expected only what pack.json lists under files, got this file too")
 
 
 def test_a_folder_that_is_not_listed(folder):
@@ -163,7 +170,7 @@ def test_names_that_are_no_text_do_not_break_the_message(folder):
 )
 def test_external_data_of_onnx_files_stays_inside(folder, place, location, said):
     put(folder, "model.fp32.onnx", onnx(location, place=place))
-    refused(folder, rf"pack xception-fer7: model.fp32.onnx: .*{said.replace('*', '[*]').replace('..', '[.][.]')}")
+    refused(folder, rf"pack seven-faces: model.fp32.onnx: .*{said.replace('*', '[*]').replace('..', '[.][.]')}")
 
 
 def test_external_data_that_is_listed_is_fine(folder):
@@ -253,10 +260,10 @@ def test_questions_that_have_no_answer(folder):
         pack.variant("int8")
     with pytest.raises(PackError, match=r"expected a file listed in pack.json, got \"../x\""):
         pack.file("../x")
-    with pytest.raises(PackError, match=r"expected the name of a pack, got 'no-such-pack'; there are: .*xception-fer7"):
+    with pytest.raises(PackError, match=r"expected the name of a pack, got 'no-such-pack'; there are: .*blazeface"):
         open_pack("no-such-pack")
     with pytest.raises(ValueError, match="revision is for a hub repository"):
-        open_pack("xception-fer7", revision="main")
+        open_pack(DEFAULTS["face-expression"], revision="main")
     with pytest.raises(PackError, match="got no such path"):
         open_pack("./missing/folder")
     with pytest.raises(PackError, match=r"expected a folder, a .zip, a .onnx or a .gguf file, got a .md file"):
@@ -284,7 +291,7 @@ def test_eight_threads_open_at_once_without_the_gil(folder):
     for thread in threads:
         thread.join(60)
     stop.set()
-    assert found == ["xception-fer7"] * 160
+    assert found == ["seven-faces"] * 160
 
 
 def test_hashing_a_large_file_leaves_the_interpreter_free(folder):

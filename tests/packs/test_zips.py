@@ -37,7 +37,7 @@ def refused(path: Path, said: str, cache: Path) -> None:
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
-@pytest.mark.parametrize("prefix", ["", "xception-fer7/"])
+@pytest.mark.parametrize("prefix", ["", "seven-faces/"])
 def test_a_zip_opens_and_is_unpacked_once(folder, cache, prefix, method):
     path = zipped(folder, prefix=prefix, method=method)
     pack = open_pack(path)
@@ -57,9 +57,7 @@ def test_an_unpacked_zip_that_was_tampered_with(folder):
         open_pack(path)
 
 
-@pytest.mark.parametrize(
-    "name", ["../evil", "/etc/evil", "a/../../evil", "..\\evil", "extra.txt", "golden/../CARD.md", "xception-fer7/evil"]
-)
+@pytest.mark.parametrize("name", ["../evil", "/etc/evil", "a/../../evil", "..\\evil", "extra.txt", "golden/../CARD.md", "seven-faces/evil"])
 def test_entries_that_are_not_listed(folder, cache, name):
     refused(zipped(folder, extra=[(name, b"evil")]), "expected only what pack.json lists", cache)
     assert not list(folder.parent.rglob("evil"))

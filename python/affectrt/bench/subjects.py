@@ -161,6 +161,23 @@ class TextSubject:
         return {}
 
 
+class EmbeddingSubject:
+    """Sentences to vectors."""
+
+    def __init__(self, options: Options, pack: Pack) -> None:
+        from affectrt import TextEmbedding
+
+        self._embed = TextEmbedding(pack, **options.engine())
+        self._batch = [SENTENCES[i % len(SENTENCES)] for i in range(options.batch)]
+        self.provider, self.per_run, self.packs = self._embed.provider, options.batch, {"embedding": _label(pack)}
+        self.input = f"{options.batch} sentence{'s' * (options.batch > 1)}, {sum(len(s.split()) for s in self._batch)} words"
+
+    def run(self) -> Mapping[str, float]:
+        """One batch."""
+        self._embed(self._batch)
+        return {}
+
+
 class DialogueSubject:
     """Two turns of a conversation: the first with nothing in the cache, the second with all but its own sentence there."""
 
@@ -254,6 +271,7 @@ def open_subject(pipeline: str | None, pack: str | None, options: Options) -> Su
         "face-blendshapes": lambda: FaceSubject(options, blendshapes=opened, expression=False),
         "face-expression": lambda: ExpressionSubject(options, opened),
         "text-emotion": lambda: TextSubject(options, opened),
+        "text-embedding": lambda: EmbeddingSubject(options, opened),
         "dialogue": lambda: DialogueSubject(options, opened),
     }
     if opened.task not in by_task:

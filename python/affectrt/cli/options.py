@@ -14,8 +14,9 @@ PrecisionOption = Annotated[str, typer.Option(help="auto, fp32, fp16 or int8.")]
 StrictOption = Annotated[bool, typer.Option("--strict", help="Fail rather than fall back to another device or precision.")]
 ThreadsOption = Annotated[int, typer.Option(min=0, help="Threads of a pool of its own; 0: the shared pool.")]
 
-FACE_COLUMNS = ("frame", "time_s", "file", "track", "label", "confidence", "valence", "arousal", "x0", "y0", "x1", "y1", "score", "reason")
-TEXT_COLUMNS = ("line", "label", "confidence", "valence", "arousal", "active", "reason", "text")
+AFFECT = ("valence", "arousal", "dominance")
+FACE_COLUMNS = ("frame", "time_s", "file", "track", "label", "confidence", *AFFECT, "x0", "y0", "x1", "y1", "score", "reason")
+TEXT_COLUMNS = ("line", "label", "confidence", *AFFECT, "active", "reason", "text")
 
 
 def face_row(seen: FaceObservation, frame: int, name: str) -> dict[str, Any]:
@@ -31,6 +32,7 @@ def face_row(seen: FaceObservation, frame: int, name: str) -> dict[str, Any]:
         "confidence": seen.confidence,
         "valence": seen.valence,
         "arousal": seen.arousal,
+        "dominance": seen.dominance,
         **{"x0": x0, "y0": y0, "x1": x1, "y1": y1},
         "score": seen.detection_score,
         "reason": seen.reason,
@@ -51,6 +53,7 @@ def text_row(seen: TextObservation, line: int) -> dict[str, Any]:
         "confidence": seen.confidence,
         "valence": seen.valence,
         "arousal": seen.arousal,
+        "dominance": seen.dominance,
         "active": list(seen.active),
         "reason": seen.reason,
         "truncated": seen.truncated,

@@ -19,13 +19,15 @@ MAX_MANIFEST_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """One label of a pack, with the place it has in the plane of affect."""
+    """One label of a pack, with the place it has in the space of affect."""
 
     name: str
     valence: float
     """[-1, 1]"""
     arousal: float
     """[-1, 1]"""
+    dominance: float = 0.0
+    """[-1, 1]; 0 where the pack does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +172,7 @@ def pack_of(core: _core.Pack, source: str, preferred: str | None = None) -> Pack
         path=Path(core.folder),
         source=source,
         license=content["license"]["weights"],
-        labels=tuple(Label(entry["name"], entry["valence"], entry["arousal"]) for entry in content["labels"]),
+        labels=tuple(Label(entry["name"], entry["valence"], entry["arousal"], entry.get("dominance", 0.0)) for entry in content["labels"]),
         preferred=preferred or "auto",
         _manifest=text,
         _core=core,

@@ -142,7 +142,7 @@ class Face(Configured):
         return [self._observation(face, stamp) for face in faces]
 
     def _observation(self, face: tuple[Any, ...], stamp: int) -> FaceObservation:
-        box, points, score, track, label, probs, raw, valence, arousal, confidence, reason, landmarks, shapes = face
+        box, points, score, track, label, probs, raw, valence, arousal, dominance, confidence, reason, landmarks, shapes = face
         return FaceObservation(
             stamp_ns=stamp,
             box=box,
@@ -159,6 +159,7 @@ class Face(Configured):
             reason=reason if self.labels else "no expression pack",
             landmarks=landmarks,
             blendshapes=None if shapes is None else dict(zip(self._blendshape_names, shapes, strict=True)),
+            dominance=dominance,
         )
 
     def reset(self) -> None:
@@ -196,10 +197,12 @@ class FaceExpression(Configured):
         self._color = None if color is None else _need_color(color, None)
         self.settings = EngineSettings(device=device, precision=precision, providers=providers, strict=strict, threads=threads)
         self.pack = _open(pack, "face-expression")
-        self._core = _core.CropModel(_native(self.pack), precision=precision, **self.settings.core_options())
+        wanted = self.pack.preferred if precision == "auto" else precision
+        self._core = _core.CropModel(_native(self.pack), precision=wanted, **self.settings.core_options())
         self.labels: tuple[str, ...] = tuple(label.name for label in self.pack.labels)
         self._valence = np.array([label.valence for label in self.pack.labels], np.float32)
         self._arousal = np.array([label.arousal for label in self.pack.labels], np.float32)
+        self._dominance = np.array([label.dominance for label in self.pack.labels], np.float32)
         self._unknown_below = float(self.pack.manifest["decode"]["unknown_below"])
 
     @overload
@@ -236,6 +239,7 @@ class FaceExpression(Configured):
             arousal=float(probs @ self._arousal),
             confidence=float(probs[top]) if sane and not blurred else 0.0,
             reason=reason,
+            dominance=float(probs @ self._dominance),
         )
 
     @property

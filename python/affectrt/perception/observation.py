@@ -1,6 +1,7 @@
 """What perception reports: frozen values that carry the time of their capture.
 
-Valence and arousal lie in [-1, 1]; probabilities and confidences in [0, 1]; boxes and points are pixels of the frame that came in.
+Valence, arousal and dominance lie in [-1, 1], and dominance is 0 where the pack does not say it of its labels; probabilities and
+confidences lie in [0, 1]; boxes and points are pixels of the frame that came in.
 A label of `UNKNOWN` means "don't know": the input gave too little to decide on, and `reason` says why.
 """
 
@@ -43,6 +44,7 @@ class FaceObservation:
     """(478, 3) float32: x, y in pixels, z in pixels of depth relative to the head; only if asked for."""
     blendshapes: dict[str, float] | None = None
     """52 ARKit names to [0, 1]; only if asked for."""
+    dominance: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,6 +60,7 @@ class ExpressionObservation:
     arousal: float
     confidence: float
     reason: str = ""
+    dominance: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,3 +83,4 @@ class TextObservation:
     """Why the label is "unknown" ("empty text", "unreadable text", "uncertain"), else ""."""
     truncated: bool = False
     """True if the text was longer than the model reads, so that its end was not looked at."""
+    dominance: float = 0.0
