@@ -14,12 +14,15 @@ import logging
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import onnx
-import torch
 
 from affectrt_export.onnx_graph import IR_VERSION
 from affectrt_export.spec import ExportError
+
+if TYPE_CHECKING:
+    import torch
 
 OPSET = 18
 """The least that the exporter writes without converting back: no Gelu operator, which many a runtime on a device does not have."""
@@ -60,6 +63,8 @@ def export(
     Raises ExportError: something that cannot be traced or an operator that ONNX has not, named with its layer; an axis that would not
     stay free; more than 2 GB.
     """
+    import torch
+
     module = module.eval()
     traced = _trace(module, inputs, free, strip)
     with _quiet():
@@ -78,12 +83,14 @@ def export(
     assert program is not None  # only with f= does it return nothing
     model = program.model_proto
     _check_axes(model, free)
-    return finish(model, strip)
+    return finish(model, _layers(model.graph, strip))
 
 
 def _trace(
     module: torch.nn.Module, inputs: Mapping[str, torch.Tensor], free: Mapping[str, Mapping[int, str]], strip: str
 ) -> torch.export.ExportedProgram:
+    import torch
+
     shapes = tuple({axis: torch.export.Dim.DYNAMIC for axis in free.get(name, {})} for name in inputs)
     with _quiet(), torch.no_grad():
         try:
@@ -154,10 +161,12 @@ def _quiet() -> Iterator[None]:
                 logger.setLevel(level)
 
 
-def finish(model: onnx.ModelProto, strip: str = "") -> bytes:
-    """Names nodes, values and weights by layer, gives every node a bias of its own, drops what is only of this machine, and checks."""
+def finish(model: onnx.ModelProto, layers: Sequence[str]) -> bytes:
+    """File bytes of `model`, its nodes, values and weights named by `layers`, one a node ("" for none).
+
+    Every node gets a bias of its own; what is only of this machine goes. Raises ExportError: control flow, or more than 2 GB.
+    """
     graph = model.graph
-    layers = _layers(graph, strip)
     _name_nodes(graph, layers)
     _own_weights(graph, dict(zip((node.name for node in graph.node), layers, strict=True)))
     for node in graph.node:

@@ -8,7 +8,26 @@ from pathlib import Path
 from typing import Any
 
 LABELS = ("joy", "anger", "neutral")
-WORDS = "i finally passed the exam so happy it drives me mad train leaves at nine stop noise !".split()
+WORDS = [
+    "i",
+    "finally",
+    "passed",
+    "the",
+    "exam",
+    "so",
+    "happy",
+    "it",
+    "drives",
+    "me",
+    "mad",
+    "train",
+    "leaves",
+    "at",
+    "nine",
+    "stop",
+    "noise",
+    "!",
+]
 ROWS = 64
 
 
@@ -24,8 +43,10 @@ def shake(network: Any, seed: int = 0) -> None:
             noise = torch.rand(value.shape, generator=generator)
             if name.endswith(("running_var", "variance")) or (value.ndim < 2 and "norm" in name.lower() and name.endswith("weight")):
                 value.copy_(0.5 + noise)
-            else:
-                value.copy_((noise - 0.5) * (0.6 if value.ndim > 1 else 0.2))
+            elif value.ndim < 2:
+                value.copy_(0.2 * noise - 0.1)
+            else:  # what goes in comes out about as large
+                value.copy_((2 * noise - 1) * (3 / value[0].numel()) ** 0.5)
 
 
 def tokenizer(begin: str, end: str, pad: str, unknown: str, *, pad_id: int) -> bytes:
@@ -39,7 +60,9 @@ def tokenizer(begin: str, end: str, pad: str, unknown: str, *, pad_id: int) -> b
     out.normalizer = normalizers.BertNormalizer(lowercase=True)
     out.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     out.add_special_tokens(special)
-    out.post_processor = processors.TemplateProcessing(single=f"{begin} $A {end}", special_tokens=[(begin, words[begin]), (end, words[end])])
+    out.post_processor = processors.TemplateProcessing(
+        single=f"{begin} $A {end}", special_tokens=[(begin, words[begin]), (end, words[end])]
+    )
     out.enable_truncation(16)
     out.enable_padding(length=16, pad_id=pad_id, pad_token=pad)
     return out.to_str().encode()
@@ -101,3 +124,88 @@ def spoil(path: Path, name: str, value: float) -> None:
     weights = load_file(path)
     weights[name].view(-1)[0] = value
     save_file(weights, path, {"format": "pt"})
+
+
+def image(folder: Path, kind: str, *, labels: Sequence[str] = LABELS, seed: int = 0) -> Path:
+    """A classifier of small pictures: `kind` is a model_type. EfficientNet's and ResNet's processors have their own turns."""
+    import torch
+    import transformers as t
+
+    torch.manual_seed(seed)
+    thin = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 32}
+    stage = {
+        "kernel_sizes": [3, 5],
+        "in_channels": [32, 8],
+        "out_channels": [8, 16],
+        "strides": [1, 2],
+        "num_block_repeats": [1, 1],
+        "expand_ratios": [1, 2],
+        "depthwise_padding": [],
+        "hidden_dim": 1280,
+    }
+    config: Any = {
+        "vit": lambda: t.ViTConfig(**thin, image_size=32, patch_size=8),
+        "deit": lambda: t.DeiTConfig(**thin, image_size=32, patch_size=8),
+        "swin": lambda: t.SwinConfig(image_size=32, patch_size=4, embed_dim=8, depths=[2, 2], num_heads=[2, 2], window_size=4),
+        "efficientnet": lambda: t.EfficientNetConfig(image_size=32, width_coefficient=1.0, depth_coefficient=1.0, **stage),
+        "resnet": lambda: t.ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 2], layer_type="basic"),
+        "convnext": lambda: t.ConvNextConfig(hidden_sizes=[8, 16], depths=[1, 1], num_stages=2),
+    }[kind]()
+    config.architectures = ["DeiTForImageClassification"] if kind == "deit" else None  # it has two kinds of classifier
+    config.id2label = dict(enumerate(labels))
+    config.label2id = {name: i for i, name in enumerate(labels)}
+    network = t.AutoModelForImageClassification.from_config(config)
+    shake(network, seed)
+    network.save_pretrained(folder)
+    said: dict[str, Any] = {
+        "do_normalize": True,
+        "do_rescale": True,
+        "do_resize": True,
+        "image_mean": [0.5, 0.4, 0.3],
+        "image_std": [0.2, 0.25, 0.5],
+        "image_processor_type": "ViTImageProcessor",
+        "resample": 2,
+        "rescale_factor": 1 / 255,
+        "size": {"height": 32, "width": 32},
+    }
+    if kind == "efficientnet":
+        said |= {"image_processor_type": "EfficientNetImageProcessor", "include_top": True, "rescale_offset": False, "resample": 3}
+    if kind in ("resnet", "convnext"):
+        said |= {"image_processor_type": "ConvNextImageProcessor", "crop_pct": 0.875, "size": {"shortest_edge": 28}}
+    (folder / "preprocessor_config.json").write_text(json.dumps(said))
+    return folder
+
+
+def fernet(folder: Path, *, seed: int = 0) -> Path:
+    """What train/face_expression.py writes, untrained."""
+    from affectrt_export.train.face_expression import Recipe, config
+    from affectrt_export.train.fer_net import FerNet
+
+    return _trained(folder, FerNet(7), config(Recipe()), seed)
+
+
+def minilm(folder: Path, *, seed: int = 0) -> Path:
+    """What train/text_emotion.py writes, untrained, with a small vocabulary."""
+    from affectrt.labels import GOEMOTIONS
+    from affectrt_export.train.minilm import MiniLm
+
+    config: dict[str, object] = {
+        "architectures": ["AffectMiniLm"],
+        "model_type": "affect-minilm",
+        "problem_type": "multi_label_classification",
+        "id2label": {str(i): name for i, name in enumerate(GOEMOTIONS)},
+        "max_position_embeddings": 512,
+    }
+    _trained(folder, MiniLm(28, words=ROWS, places=40), config, seed)
+    (folder / "tokenizer.json").write_bytes(tokenizer("[CLS]", "[SEP]", "[PAD]", "[UNK]", pad_id=0))
+    return folder
+
+
+def _trained(folder: Path, network: Any, config: dict[str, object], seed: int) -> Path:
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True)
+    shake(network, seed)
+    save_file({name: value.contiguous() for name, value in network.state_dict().items()}, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    return folder

@@ -7,12 +7,19 @@ from pathlib import Path
 from affectrt_export import checks
 from affectrt_export.families.base import TASKS, Family, Options
 from affectrt_export.families.encoder import Encoder
+from affectrt_export.families.fernet import FerNet
+from affectrt_export.families.hsemotion import HsEmotion
+from affectrt_export.families.image import Image
+from affectrt_export.families.minilm import MiniLm
+from affectrt_export.families.onnx_file import OnnxFile
+from affectrt_export.families.recipe import Python, Recipe
 from affectrt_export.families.source import Source, find
+from affectrt_export.families.timm import Timm
 from affectrt_export.spec import ExportError, Model
 
-__all__ = ["FAMILIES", "TASKS", "Family", "Options", "Source", "find", "read"]
+__all__ = ["FAMILIES", "TASKS", "Family", "Options", "Recipe", "Source", "find", "read"]
 
-FAMILIES: tuple[Family, ...] = (Encoder(),)
+FAMILIES: tuple[Family, ...] = (MiniLm(), FerNet(), Encoder(), Image(), HsEmotion(), Timm(), OnnxFile(), Python())
 """Every kind of source; the first that claims one reads it."""
 
 
