@@ -18,6 +18,8 @@ from affectrt_export.tensorrt.__main__ import main as command
 from affectrt_export.tensorrt.build import BuildError, build, parses
 from affectrt_export.tensorrt.library import RTX_COMMAND, load
 from affectrt_export.tensorrt.options import Options, Shapes, plan, read
+from affectrt_export.variants import fp16, int8_trt
+from affectrt_export.variants.options import Options as VariantOptions
 from onnx import TensorProto, helper, numpy_helper
 
 TEXT = [{"kind": "text", "tensor": "input_ids", "mask_tensor": "attention_mask", "max_tokens": 64}]
@@ -112,19 +114,50 @@ def test_every_target_that_is_promised_builds_alone_and_together(cnn):
     assert build(cnn).hardware == "80+"
 
 
-def test_precision_comes_from_the_types_in_the_file(cnn):
-    half = onnx.load_from_string(cnn)
-    weights = sum(int(np.prod(t.dims)) for t in half.graph.initializer if t.data_type == TensorProto.FLOAT)
-    from onnxruntime.transformers.float16 import convert_float_to_float16
+@pytest.fixture(scope="module")
+def variants(cnn, encoder):
+    """The files that the toolchain makes for TensorRT, by network and precision, with the contract of the inputs."""
+    no = frozenset()
+    image, text = pictures(), sentences()
+    return {
+        ("cnn", "fp32"): (cnn, ()),
+        ("cnn", "fp16"): (fp16.convert(cnn, image, no), ()),
+        ("cnn", "int8"): (int8_trt.TensorRt(VariantOptions())(cnn, image, no), ()),
+        ("encoder", "fp32"): (encoder, TEXT),
+        ("encoder", "fp16"): (fp16.convert(encoder, text, no), TEXT),
+        ("encoder", "int8"): (int8_trt.TensorRt(VariantOptions())(encoder, text, no), TEXT),
+    }
 
-    half = convert_float_to_float16(half, keep_io_types=True).SerializeToString()
-    assert weights > 4000
-    held = [int(_message(build(m), "Total Weights Memory:").split()[-2]) for m in (cnn, half)]
-    assert held[1] < 0.6 * held[0]
+
+@pytest.mark.parametrize("network", ["cnn", "encoder"])
+def test_every_precision_is_parsed_and_built_and_holds_its_weights_in_it(variants, network):
+    held = {}
+    for precision in ("fp32", "fp16", "int8"):
+        model, contract = variants[network, precision]
+        assert parses(model) == []
+        engine = build(model, contract=contract)
+        held[precision] = int(re.search(r"Total Weights Memory: (\d+) bytes", " ".join(text for _, text in engine.messages))[1])
+        floats = sum(int(np.prod(t.dims)) for t in onnx.load_from_string(model).graph.initializer if t.data_type == TensorProto.FLOAT)
+        assert precision == "fp32" or 4 * floats < 0.3 * held["fp32"]
+    assert held["fp16"] < 0.6 * held["fp32"] and held["int8"] < 0.45 * held["fp32"]
 
 
-def _message(engine, begin):
-    return next(text for _, text in engine.messages if text.startswith(begin))
+def test_quantised_biases_and_zero_points_are_refused_by_node(cnn, tmp_path):
+    """What onnxruntime's own quantiser writes unless told otherwise, and why int8 for CPUs is another file."""
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+    class Reader(CalibrationDataReader):
+        def __init__(self):
+            self.feeds = iter(pictures())
+
+        def get_next(self):
+            return next(self.feeds, None)
+
+    (tmp_path / "in.onnx").write_bytes(cnn)
+    for kind in (QuantType.QUInt8, QuantType.QInt8):
+        quantize_static(tmp_path / "in.onnx", tmp_path / "out.onnx", Reader(), quant_format=QuantFormat.QDQ, activation_type=kind)
+        found = parses((tmp_path / "out.onnx").read_bytes())
+        assert found and {p.op for p in found} <= {"QuantizeLinear", "DequantizeLinear"} and all(p.node for p in found)
 
 
 def test_float32_products_stay_float32_unless_asked_otherwise(cnn):
