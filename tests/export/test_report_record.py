@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -201,3 +202,10 @@ def test_any_record_comes_back_as_it_was(made: Record) -> None:
     for f in dataclasses.fields(Record):
         if "nan" not in repr(getattr(made, f.name)):
             assert getattr(back, f.name) == getattr(made, f.name), f.name
+
+
+def test_the_documentation_names_every_key() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "report.md").read_text("utf-8")
+    names = [f.name for one in (Record, Variant) for f in dataclasses.fields(one)]
+    assert [name for name in names if f"`{name}`" not in page] == []
+    assert [f.name for f in dataclasses.fields(Bounds) if f.name not in page] == []

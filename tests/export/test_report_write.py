@@ -7,8 +7,11 @@ import os
 from pathlib import Path
 
 import pytest
+from affectrt.cli import variants as variants_of_cli
+from affectrt.cli.variants import summary
 from affectrt_export import report
 from affectrt_export.report import writer
+from affectrt_export.report.record import MAX_BYTES, SCHEMA
 from report_samples import FP32, INT8, REFUSED, kind, record
 
 
@@ -103,6 +106,26 @@ def test_damaged_and_absent_reports_are_told(tmp_path: Path) -> None:
     (tmp_path / writer.JSON).write_text('{"schema": "affectrt-report/1"}')
     with pytest.raises(ValueError, match="missing key 'name'"):
         report.read(tmp_path)
+
+
+def test_the_runtime_reads_what_is_written(tmp_path: Path) -> None:
+    """`affectrt packs inspect` knows the format by its documentation only; this holds the two together."""
+    fp32, int8 = FP32, dataclasses.replace(INT8, kind=kind("int8"))
+    made = record(fp32, int8, dataclasses.replace(REFUSED, kind=kind("int4")))
+    report.write(made, tmp_path / "tiny-fer7.report")
+    variants = [v for v in made.variants if v.published]
+    manifest = {
+        "name": "tiny-fer7",
+        "decode": {"kind": "softmax"},
+        "files": [{"path": f"{v.name}.onnx", "size_bytes": v.size_bytes, "sha256": v.sha256} for v in variants],
+        "variants": [{"name": v.name, "file": f"{v.name}.onnx", "precision": v.precision, "measured": []} for v in variants],
+    }
+    found = summary(manifest, tmp_path / "tiny-fer7")
+    assert [row["status"] for row in found.rows] == ["published", "published", "refused"]
+    assert [row["p50_ms"] for row in found.rows] == [0.8, 0.44, 0.44] and found.rows[1]["gates"] == "4 of 4 passed"
+    assert found.rows[2]["drop"] == made.variants[2].drop and found.rows[2]["ece"] == REFUSED.quality.reliability.ece
+    assert found.notes[0] == "int4 was refused at export by: accuracy, class" and len(found.notes) == 2
+    assert (SCHEMA, MAX_BYTES) == (variants_of_cli.SCHEMA, variants_of_cli.MAX_BYTES)
 
 
 def test_names_that_are_no_characters_do_not_stop_a_report(tmp_path: Path) -> None:

@@ -57,8 +57,8 @@ tbody th { font-weight: 600; }
 thead .number { white-space: normal; }
 td[style] { background: rgba(var(--heat), calc(var(--shade) * 0.45)); }
 .picture, .gallery { margin: 1rem 0; }
-.gallery { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(19rem, 100%), 1fr)); align-items: start; }
-figure { margin: 0; }
+.gallery { display: flex; flex-wrap: wrap; gap: 1rem; align-items: flex-start; }
+figure { margin: 0; max-width: 100%; }
 figure svg { max-width: 100%; height: auto; display: block; }
 svg * { stroke-linejoin: round; stroke-linecap: butt; }
 details { margin: 0.5rem 0; border: 1px solid var(--line); border-radius: 0.4rem; padding: 0.4rem 0.8rem; }
