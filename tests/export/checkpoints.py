@@ -8,26 +8,7 @@ from pathlib import Path
 from typing import Any
 
 LABELS = ("joy", "anger", "neutral")
-WORDS = [
-    "i",
-    "finally",
-    "passed",
-    "the",
-    "exam",
-    "so",
-    "happy",
-    "it",
-    "drives",
-    "me",
-    "mad",
-    "train",
-    "leaves",
-    "at",
-    "nine",
-    "stop",
-    "noise",
-    "!",
-]
+WORDS = ("i", "finally", "passed", "the", "exam", "so", "happy", "it", "drives", "me", "mad", "train", "leaves", "at", "nine", "noise", "!")
 ROWS = 64
 
 
