@@ -36,9 +36,9 @@ class Static:
         """See spec.Maker. `keep` names layers of `quantisable`."""
         quantised = paired(model, calibration, keep, self.options)
         written, graph = fused(quantised)
-        every = {layer.name for layer in weighted(prepared(model), OPS)}
+        every = {layer.name for layer in weighted(Net(simplified(model)), OPS)}
         left = sorted({n.name for n in graph.graph.node if n.op_type in FLOAT_OPS and n.name in every} - keep)
-        if left and len(left) == len(every - keep):
+        if left and not keep and len(left) == len(every):
             raise ExportError(f"ONNX Runtime runs none of the {len(left)} layers in int8: {', '.join(left[:5])}")
         result = Net(onnx.ModelProto.FromString(written if written is not None else quantised))
         for name in left:

@@ -23,6 +23,8 @@ class Options:
     """Precision of tables that are looked up, beside int4 weights: "int8" or "int4"."""
     master_bits: int = 8
     """Of the weights of a master: 8 (a scale a channel) or 4 (a scale a block)."""
+    trt_base: str = "auto"
+    """What int8 for TensorRT works in between the layers: "fp16", "fp32", or "auto": fp16 where there is attention."""
     quantise_attention: bool = False
     """int8 for TensorRT: also the products inside attention, of two computed values."""
 
@@ -37,6 +39,8 @@ class Options:
             raise ValueError(f"int4_block must be 16, 32, 64, 128 or 256, not {self.int4_block}")
         if self.int4_embeddings not in ("int8", "int4"):
             raise ValueError(f"int4_embeddings must be int8 or int4, not {self.int4_embeddings!r}")
+        if self.trt_base not in ("auto", "fp16", "fp32"):
+            raise ValueError(f"trt_base must be auto, fp16 or fp32, not {self.trt_base!r}")
         if self.master_bits not in (4, 8):
             raise ValueError(f"master_bits must be 4 or 8, not {self.master_bits}")
 

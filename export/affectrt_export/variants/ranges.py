@@ -26,6 +26,7 @@ _LEVELS = 128  # of the quantised distribution in the search for the least loss:
 _GROUP = 64  # outputs a pass: all values of a large network at once would not fit a small machine
 
 _KEPT = 3
+_STEPS = frozenset("Add Sub Mul Div Where Min Max Cast Expand Unsqueeze Squeeze Reshape Slice Transpose Concat".split())  # noqa: SIM905
 
 Range = tuple[float, float]
 _known: OrderedDict[bytes, Mapping[str, Spread]] = OrderedDict()  # sensitivity makes a variant a layer, all from the same ranges
@@ -126,13 +127,13 @@ def _measured(proto: onnx.ModelProto, calibration: Sequence[Feeds], names: Seque
 
 def floats(proto: onnx.ModelProto) -> list[str]:
     """Float values in the order of the graph. A value whose type cannot be inferred is left out."""
-    inferred = onnx.shape_inference.infer_shapes(_without_weights(proto))
+    inferred = onnx.shape_inference.infer_shapes(without_weights(proto))
     types = {v.name: v.type.tensor_type.elem_type for v in (*inferred.graph.value_info, *inferred.graph.input, *inferred.graph.output)}
     written = [value.name for value in proto.graph.input] + [name for node in proto.graph.node for name in node.output]
     return [name for name in written if types.get(name) == onnx.TensorProto.FLOAT]
 
 
-def _without_weights(proto: onnx.ModelProto) -> onnx.ModelProto:
+def without_weights(proto: onnx.ModelProto) -> onnx.ModelProto:
     """The same with large weights as inputs: inference of types need not copy them."""
     light = onnx.ModelProto()
     light.CopyFrom(proto)
@@ -150,7 +151,7 @@ class _Stream:
     def __init__(self, proto: onnx.ModelProto) -> None:
         self.proto = proto
         self.fed = {value.name for value in proto.graph.input}
-        self.masks = _feeds_softmax(proto)
+        self.masks = feeds_softmax(proto)
 
     def __call__(self, names: Sequence[str], calibration: Sequence[Feeds]) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
         """Each of the named values on each example; empty ones are left out."""
@@ -195,20 +196,21 @@ def _session(proto: onnx.ModelProto, names: Sequence[str]) -> onnxruntime.Infere
         raise ExportError(f"ONNX Runtime does not take the network: {error}") from error
 
 
-def _feeds_softmax(proto: onnx.ModelProto) -> set[str]:
-    """Values that go nowhere but into a softmax: masks and masked scores may be minus infinity."""
+def feeds_softmax(proto: onnx.ModelProto) -> frozenset[str]:
+    """Values, constants among them, that go nowhere but into a softmax, step by step: masks and masked scores may be minus infinity."""
     outputs = {value.name for value in proto.graph.output}
-    found: set[str] = set()
     readers: dict[str, list[onnx.NodeProto]] = {}
     for node in proto.graph.node:
         for name in node.input:
             readers.setdefault(name, []).append(node)
-    for node in reversed(proto.graph.node):
-        for name in node.output:
-            reads = readers.get(name, [])
-            if name not in outputs and reads and all(r.op_type == "Softmax" or all(o in found for o in r.output) for r in reads):
-                found.add(name)
-    return found
+    found: set[str] = set()
+    written = [name for node in reversed(proto.graph.node) for name in node.output]
+    for name in (*written, *(tensor.name for tensor in proto.graph.initializer)):
+        reads = readers.get(name, [])
+        ends = (node.op_type == "Softmax" or (node.op_type in _STEPS and node.output[0] in found) for node in reads)
+        if reads and name not in outputs and all(ends):
+            found.add(name)
+    return frozenset(found)
 
 
 def _cut(side: npt.NDArray[np.int64], options: Options) -> int:
