@@ -315,7 +315,9 @@ def test_the_command_tells_time_and_size_and_fails_for_what_cannot_be_built(cnn,
         (tmp_path / f"{name}.onnx").write_bytes(data)
     assert command([str(tmp_path / "good.onnx"), "--target", "sm86", "--runs", "2"]) == 0
     said = capsys.readouterr().out
-    assert re.search(r"good\.onnx: \d+\.\d\d s, 0\.\d\d MB in, \d\.\d\d MB out, TensorRT-RTX [\d.]+, for 86\n", said)
+    assert re.search(
+        r"good\.onnx: \d+\.\d\d s, \d+\.\d\d s of the processor, 0\.\d\d MB in, \d\.\d\d MB out, TensorRT-RTX [\d.]+, for 86\n", said
+    )
     assert command([str(tmp_path / n) for n in ("bad.onnx", "none.onnx", "good.onnx")]) == 1
     said = capsys.readouterr()
     assert "QAttention" in said.err and "none.onnx" in said.err and "good.onnx" in said.out
