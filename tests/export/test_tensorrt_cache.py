@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +15,7 @@ from pathlib import Path
 import affectrt.packs.cache as packs_cache
 import numpy as np
 import pytest
-from affectrt.packs import PackError
+from affectrt.packs import PackError, open_pack
 from affectrt_export.spec import ExportError
 from affectrt_export.tensorrt import build as builder
 from affectrt_export.tensorrt import cache, derive
@@ -21,6 +23,8 @@ from affectrt_export.tensorrt.device import Gpu
 from affectrt_export.tensorrt.ep_context import check
 from affectrt_export.tensorrt.library import RTX_COMMAND, Library, load
 from affectrt_export.tensorrt.options import Options, Shapes
+from affectrt_export.variants import master
+from affectrt_export.variants.options import Options as VariantOptions
 from onnx import TensorProto, helper, numpy_helper
 
 ORIN = Gpu("Orin", (8, 7), "540.4.0")
@@ -273,6 +277,43 @@ def test_what_tensorrt_cannot_build_is_refused_with_pack_and_variant(rtx):
     with pytest.raises(PackError, match="int3"):
         derive.engine_for("xception-fer7", "int3")
     assert cache.entries() == []
+
+
+@pytest.fixture
+def with_master(folder):
+    """A pack as small as it can be whose only file for TensorRT is a master."""
+    path = folder / "pack"
+    shutil.copytree(open_pack("xception-fer7").path, path)
+    (path / "pack.json").chmod(0o644)
+    manifest = json.loads((path / "pack.json").read_text())
+    (reference,) = manifest["variants"]
+    calibration = [{"image": np.random.default_rng(i).normal(size=(1, 1, 64, 64)).astype(np.float32)} for i in range(3)]
+    model = (path / reference["file"]).read_bytes()
+    (path / reference["file"]).unlink()
+    data = master.Master(VariantOptions())(model, calibration, frozenset())
+    (path / "model.master.onnx").write_bytes(data)
+    entry = {"path": "model.master.onnx", "size_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    manifest["files"] = [entry, *(f for f in manifest["files"] if f["path"] != reference["file"])]
+    manifest["variants"] = [{**reference, "name": "master", "file": "model.master.onnx", "precision": "int8"}]
+    (path / "pack.json").write_text(json.dumps(manifest))
+    return open_pack(path)
+
+
+def test_a_master_becomes_an_engine_in_each_precision(rtx, with_master):
+    paths = {wanted: derive.engine_for(with_master, wanted) for wanted in ("fp32", "fp16", "int8-trt")}
+    assert len(set(paths.values())) == 3
+    assert derive.engine_for(with_master) == paths["fp16"] == derive.engine_for(with_master, "master")
+    contexts = {wanted: check(path.read_bytes())[0] for wanted, path in paths.items()}
+    assert all(c.partition.startswith(f"xception-fer7-{wanted}-") for wanted, c in contexts.items())
+    held = {wanted: json.loads((path.parent / "entry.json").read_text())["parts"]["types"] for wanted, path in paths.items()}
+    assert held["fp32"].get("FLOAT16", 0) == 0 < held["fp16"]["FLOAT16"] and held["int8-trt"]["INT8"] > 5
+
+
+def test_a_master_does_not_become_what_it_cannot(with_master):
+    with pytest.raises(PackError, match="int4"):
+        derive.engine_for(with_master, "int4")
+    with pytest.raises(ExportError, match="expected fp32, fp16, int8-trt, which its master can become, got 'int8'"):
+        derive.engine_for(with_master, "int8")
 
 
 def test_a_build_that_fails_names_pack_and_variant_and_leaves_no_entry(rtx):

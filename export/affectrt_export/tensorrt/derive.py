@@ -18,7 +18,8 @@ from affectrt_export.tensorrt.library import Library
 from affectrt_export.tensorrt.options import Options, inputs_of, plan, read
 
 MODEL, ENGINE = "model.onnx", "model.engine"
-_BEST = ("fp16", "fp32")
+_MASTER = "master"
+_DERIVED = ("fp32", "fp16", "int8-trt")
 
 
 def engine_for(
@@ -31,22 +32,27 @@ def engine_for(
 ) -> Path:
     """Path of an ONNX file in the cache that holds the engine of one variant of a pack; built only if the cache has it not.
 
-    `variant`: a name or precision; "auto" is the first that says it is for a TensorRT provider, else fp16, else fp32.
+    `variant`: a name or precision, or what the pack's master can become ("fp32", "fp16", "int8-trt"); "auto" is the first that says it
+    is for a TensorRT provider, else fp16, from the master too, else fp32.
     ExportError, BuildError (names node and operator), or PackError if the pack cannot be opened or the disk refuses.
     """
     if not isinstance(pack, Pack):
         pack = open_pack(pack)
-    chosen = pick(pack, variant)
-    if chosen.format != "onnx":
-        raise ExportError(
-            f"pack {pack.name}, variant {chosen.name}: expected an ONNX file, got {chosen.format}; TensorRT builds ONNX files only"
-        )
-    inputs = pack.manifest.get("inputs", ())
-    name = f"{pack.name or 'model'}-{chosen.name}"
+    chosen, derived = pick(pack, variant)
+    shown = f"variant {derived} of {chosen.name}" if derived else f"variant {chosen.name}"
     try:
-        return engine_of(chosen.path.read_bytes(), name, inputs, options, progress, file=chosen.path.name, limit_bytes=limit_bytes)
+        if chosen.format != "onnx":
+            raise ExportError(f"expected an ONNX file, got {chosen.format}, which TensorRT does not build")
+        model = chosen.path.read_bytes()
+        if derived:
+            from affectrt_export.variants.derive import derive
+
+            model = derive(model, derived)
+        name = f"{pack.name or 'model'}-{derived or chosen.name}"
+        inputs = pack.manifest.get("inputs", ())
+        return engine_of(model, name, inputs, options, progress, file=chosen.path.name, limit_bytes=limit_bytes)
     except ExportError as error:
-        error.args = (f"pack {pack.name}, variant {chosen.name}: {error}",)
+        error.args = (f"pack {pack.name}, {shown}: {error}",)
         raise
 
 
@@ -85,18 +91,34 @@ def context_of(engine: Engine, library: Library, name: str, file: str, key: str)
     return Context(library.provider, library.sdk_version, engine.hardware, file, f"{name}-{key[:16]}")
 
 
-def pick(pack: Pack, variant: str = "auto") -> Variant:
-    """The variant of a pack that an engine is made of. ExportError if "auto" finds none that TensorRT could take."""
-    if variant != "auto" or not pack.verified:
-        return pack.variant(variant)
+def pick(pack: Pack, variant: str = "auto") -> tuple[Variant, str]:
+    """The variant of a pack that an engine is made of, and what must be derived from it first ("" for nothing).
+
+    A pack with a master has every variant that can be derived from one. ExportError if TensorRT could take none.
+    """
+    if not pack.verified:
+        return pack.variant(variant), ""
     found = pack.manifest["variants"]
+    names = {v[key] for v in found if v["name"] != _MASTER for key in ("name", "precision")}
+    master = _MASTER if _MASTER in pack.variants else ""
+    if variant == master or (variant not in names and master and variant in _DERIVED):
+        return pack.variant(master), "fp16" if variant == master else variant
+    if variant != "auto":
+        chosen = pack.variant(variant)
+        if chosen.name == master:  # "int8" is the precision of what it holds, and no network
+            raise ExportError(f"pack {pack.name}: expected {', '.join(_DERIVED)}, which its master can become, got {variant!r}")
+        return chosen, ""
     for_tensorrt = [v["name"] for v in found if any("tensorrt" in p.lower() for p in v["requires"])]
-    by_precision = [v["name"] for precision in _BEST for v in found if v["precision"] == precision and v["format"] == "onnx"]
-    names = for_tensorrt + by_precision
-    if not names:
-        shown = ", ".join(f"{v['name']} ({v['precision']})" for v in found)
-        raise ExportError(f"pack {pack.name}: expected a variant for TensorRT, or one in fp16 or fp32, got {shown}")
-    return pack.variant(names[0])
+    if for_tensorrt:
+        return pack.variant(for_tensorrt[0]), ""
+    for precision in ("fp16", "fp32"):
+        of_it = [v["name"] for v in found if v["precision"] == precision and v["format"] == "onnx"]
+        if of_it:
+            return pack.variant(of_it[0]), ""
+        if master:
+            return pack.variant(master), precision
+    shown = ", ".join(f"{v['name']} ({v['precision']})" for v in found)
+    raise ExportError(f"pack {pack.name}: expected a variant for TensorRT, or one in fp16 or fp32, or a master, got {shown}")
 
 
 def types_of(network: onnx.ModelProto) -> dict[str, int]:
