@@ -24,6 +24,8 @@ PRIOR = 100.0
 """How much the common belief weighs against a label's own examples, in examples. From 30 to 300 changed macro-F1 on GoEmotions' dev split
 by 0.002; see docs/gates.md."""
 _STEPS = 100
+_GRID = 1 / (1 + np.exp(-np.arange(-4.5, 3.0, 0.05)))  # of thresholds: even in log-odds, so that rare labels have as many as common ones
+_SMOOTHING = 11  # neighbours on it
 _LEAST_SCALE = 0.05  # a label whose logits say nothing, or the contrary, keeps their order
 
 
@@ -134,10 +136,11 @@ def thresholds(probs: F32, truth: Bools, prior: float = PRIOR) -> F64:
     """(labels,) the threshold of best F1 of each label, from calibrated probabilities (N, labels).
 
     The empirical curve of a label with 20 positives jumps with every example. So its counts are blended with those that the
-    probabilities themselves expect (Lipton et al., 2014), which weigh as much as `prior` positives.
+    probabilities themselves expect (Lipton et al., 2014), which weigh as much as `prior` positives, and the curve is smoothed over
+    half a unit of log-odds. Thresholds lie between 0.01 and 0.95.
     """
     out = [_best_threshold(probs[:, label].astype(np.float64), truth[:, label], prior) for label in range(probs.shape[1])]
-    return np.round(np.clip(out, 0.01, 0.99), 4)
+    return np.round(np.array(out), 4)
 
 
 def cross_fitted(logits: F32, truth: Bools, folds: int = FOLDS, prior: float = PRIOR) -> tuple[F32, Bools]:
@@ -240,14 +243,13 @@ class _Last:
 def _best_threshold(probs: F64, truth: Bools, prior: float) -> float:
     order = np.argsort(-probs, kind="stable")
     p, y = probs[order], truth[order]
+    said = np.searchsorted(-p, -_GRID, side="right")  # how many reach each threshold
     own = 1 - prior / (prior + y.sum())
-    hits = own * np.cumsum(y) + (1 - own) * np.cumsum(p)
+    hits = own * np.append(0, np.cumsum(y))[said] + (1 - own) * np.append(0, np.cumsum(p))[said]
     positives = own * y.sum() + (1 - own) * p.sum()
-    curve = 2 * hits / np.maximum(np.arange(1, len(p) + 1) + positives, 1e-12)
-    lower = np.append(p[1:], 0.0)
-    curve[p == lower] = -1.0  # no threshold parts equal probabilities
-    best = int(np.argmax(curve))
-    return float((p[best] + lower[best]) / 2)
+    curve = 2 * hits / np.maximum(said + positives, 1e-12)
+    smooth = np.convolve(np.pad(curve, _SMOOTHING // 2, mode="edge"), np.ones(_SMOOTHING) / _SMOOTHING, "valid")
+    return float(_GRID[int(np.argmax(smooth))])
 
 
 def _platt_loss(value: F64, truth: Bools, scale: F64, offset: F64, prior: float, anchor: float) -> F64:

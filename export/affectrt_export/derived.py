@@ -11,9 +11,9 @@ from affectrt.packs import Pack, open_pack
 
 from affectrt_export import data as labelled
 from affectrt_export import pipeline, runner, variants
-from affectrt_export.cli.shared import words
 from affectrt_export.publish import U8, Identity
 from affectrt_export.spec import Bounds, Contract, ExportError, Model, Progress
+from affectrt_export.terminal import words
 
 MASTER = "master"
 DERIVED = ("fp32", "fp16", "int8-trt")

@@ -13,10 +13,12 @@ from pathlib import Path
 import onnxruntime
 from affectrt import __version__
 
-from affectrt_export import calibrate, checks, data, gate, measure, publish, repair, report, variants
+from affectrt_export import calibrate, checks, data, gate, measure, publish, repair, report
+from affectrt_export import variants as known
 from affectrt_export.job import Job, digest, digest_of_feeds
 from affectrt_export.parity import parity
 from affectrt_export.publish import Identity
+from affectrt_export.report.record import DataSet, Record
 from affectrt_export.spec import (
     F32,
     Bounds,
@@ -26,11 +28,13 @@ from affectrt_export.spec import (
     Feeds,
     Finding,
     Latency,
+    Layer,
     Maker,
     Model,
     Outcome,
     Progress,
     Quality,
+    Repair,
     VariantKind,
 )
 
@@ -55,7 +59,7 @@ class Request:
     calibration: Examples | None = None
     """None: some of the evaluation examples, which then do not judge."""
     bounds: Bounds = field(default_factory=Bounds)
-    options: variants.Options = field(default_factory=variants.Options)
+    options: known.Options = field(default_factory=known.Options)
     calibrate: bool = True
     """Fit temperature, or scale, offset and threshold of each label. Off where the model brings its own."""
     quality: Callable[[Contract, F32, Examples], Quality] = measure.quality
@@ -76,7 +80,7 @@ class Result:
     pack: Path | None
     """None where nothing passed."""
     report: Path
-    record: report.Record
+    record: Record
 
     @property
     def passed(self) -> bool:
@@ -115,7 +119,7 @@ class _Export:
         self.data_key = digest_of_feeds(self.evaluation.feeds)
 
     def run(self) -> Result:
-        checks.check(self.model.onnx)
+        checks.check_network(self.model.onnx, self.model.contract)
         parted = parity(self.model, measure.mixed(self.evaluation.feeds, PARITY_EXAMPLES), self.request.bounds)
         outcomes: list[Outcome] = []
         if all(finding.passed for finding in parted):
@@ -169,7 +173,7 @@ class _Export:
         findings = judge(made)
         if all(finding.passed for finding in findings):
             return self._finished(kind, made, findings)
-        layers = [name for name, _ in variants.quantisable(base, kind.name)]
+        layers = [name for name, _ in known.quantisable(base, kind.name)]
         if not layers:
             return self._finished(kind, None, findings, size_bytes=len(made))
         saved = repair.repair(
@@ -184,7 +188,13 @@ class _Export:
         )
         self.notes.append(f"{kind.name}: {saved.why}.")
         return self._finished(
-            kind, saved.onnx, saved.findings, saved.repairs, saved.sensitivity, size_bytes=len(saved.onnx or made), of=made
+            kind,
+            saved.onnx,
+            saved.findings,
+            [Repair((), findings), *saved.repairs],
+            saved.sensitivity,
+            size_bytes=len(saved.onnx or made),
+            of=made,
         )
 
     def _finished(
@@ -192,8 +202,8 @@ class _Export:
         kind: VariantKind,
         onnx: bytes | None,
         findings: Sequence[Finding],
-        repairs: Sequence[repair.Repair] = (),
-        sensitivity: Sequence[repair.Layer] = (),
+        repairs: Sequence[Repair] = (),
+        sensitivity: Sequence[Layer] = (),
         *,
         size_bytes: int = 0,
         of: bytes | None = None,
@@ -276,10 +286,10 @@ class _Export:
         wanted = sorted((o for o in outcomes if o.kind.name in request.variants), key=lambda o: request.variants.index(o.kind.name))
         if outcomes and REFERENCE not in request.variants:
             self.notes.append("fp32 is what the others were held against; the pack does not carry it.")
-        sets = [report.DataSet("calibration", self.calibration.name, len(self.calibration))]
+        sets = [DataSet("calibration", self.calibration.name, len(self.calibration))]
         if len(self.evaluation.truth):
-            sets.append(report.DataSet("validation", self.evaluation.name, len(self.evaluation)))
-        record = report.Record.of(
+            sets.append(DataSet("validation", self.evaluation.name, len(self.evaluation)))
+        record = Record.of(
             self.model,
             outcomes,
             command=request.command or identity.command,
@@ -334,9 +344,9 @@ def _bounds_fit(request: Request) -> None:
 
 def _kinds(request: Request) -> list[VariantKind]:
     """The kinds asked for, parents before their children, and always the reference."""
-    known = {kind.name: kind for kind in variants.kinds(request.model.convolutional, request.options)}
-    unknown = [name for name in request.variants if name not in known]
+    there = {kind.name: kind for kind in known.kinds(request.model.convolutional, request.options)}
+    unknown = [name for name in request.variants if name not in there]
     if unknown or not request.variants:
-        raise ExportError(f"variants of {', '.join(known)} were expected, got {', '.join(unknown) or 'none'}")
+        raise ExportError(f"variants of {', '.join(there)} were expected, got {', '.join(unknown) or 'none'}")
     wanted = {REFERENCE, *request.variants}
-    return [kind for kind in known.values() if kind.name in wanted]
+    return [kind for kind in there.values() if kind.name in wanted]

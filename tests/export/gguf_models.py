@@ -9,9 +9,7 @@ from typing import Any
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-LLAMA3 = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
+LLAMA3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 QWEN2 = LLAMA3.replace("{1,3}", "")
 TEKKEN = (
     r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|"
@@ -78,9 +76,8 @@ def sentencepiece() -> tokenizers.Tokenizer:
     content = json.loads(tokenizer.to_str())
     vocab = content["model"]["vocab"]
     rank = {left + right: i for i, (left, right) in enumerate(content["model"]["merges"])}
-    content["model"]["merges"] = [
-        [text[:i], text[i:]] for text in sorted(rank, key=rank.__getitem__) for i in range(1, len(text)) if text[:i] in vocab and text[i:] in vocab
-    ]
+    splits = [(text[:i], text[i:]) for text in sorted(rank, key=rank.__getitem__) for i in range(1, len(text))]
+    content["model"]["merges"] = [list(pair) for pair in splits if all(part in vocab for part in pair)]
     content["added_tokens"] = [entry for entry in content["added_tokens"] if not entry["content"].startswith("<0x")]
     tokenizer = tokenizers.Tokenizer.from_str(json.dumps(content))
     tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])

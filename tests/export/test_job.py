@@ -54,7 +54,7 @@ def test_arrays_and_json_come_back_as_they_were(tmp_path: Path) -> None:
 
 
 def test_objects_are_refused(tmp_path: Path) -> None:
-    with Job(tmp_path) as job, pytest.raises(ValueError, match="[Oo]bject"):
+    with Job(tmp_path) as job, pytest.raises(ValueError, match=r"[Oo]bject"):
         job.array("a", digest(1), lambda: np.array([{}], dtype=object))
 
 

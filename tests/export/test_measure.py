@@ -308,12 +308,13 @@ def test_thresholds_of_rare_labels_do_not_chase_single_examples() -> None:
     assert np.mean(gained) > 0.01, "on examples that nobody has chosen by"
 
 
-def test_thresholds_part_only_what_can_be_parted() -> None:
-    probs = np.array([[0.8], [0.8], [0.3], [0.3], [0.1]], np.float32)
-    truth = np.array([[True], [True], [False], [True], [False]])
-    assert calibrate.thresholds(probs, truth, prior=1e-9)[0] == pytest.approx(0.2)
-    nobody = calibrate.thresholds(probs, np.zeros_like(truth))
-    assert 0.01 <= nobody[0] <= 0.99
+def test_a_threshold_lies_where_the_truth_parts() -> None:
+    rng = np.random.default_rng(0)
+    probs = rng.random((4000, 1)).astype(np.float32)
+    assert calibrate.thresholds(probs, probs > 0.6, prior=1e-9)[0] == pytest.approx(0.6, abs=0.07)
+    nobody = calibrate.thresholds(probs, np.zeros(probs.shape, bool))
+    assert 0.01 <= nobody[0] <= 0.95
+    assert calibrate.thresholds(probs, probs > 0.6).tolist() == calibrate.thresholds(probs, probs > 0.6).tolist()
 
 
 def test_cross_fitting_judges_nobody_by_himself() -> None:

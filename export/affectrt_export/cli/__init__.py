@@ -8,7 +8,7 @@ from __future__ import annotations
 import typer
 
 from affectrt_export.cli import default, derive, engine, gguf, model
-from affectrt_export.cli.shared import told
+from affectrt_export.terminal import told
 
 
 def build() -> typer.Typer:

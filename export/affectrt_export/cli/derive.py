@@ -9,7 +9,7 @@ import typer
 from affectrt.cli.output import Format, OutputOption
 
 from affectrt_export.cli.model import show
-from affectrt_export.cli.shared import Bars
+from affectrt_export.terminal import Bars
 
 
 def derive(

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from affectrt.cli.output import Format, OutputOption, Report, write
 
-from affectrt_export.cli.shared import Bars
+from affectrt_export.terminal import Bars
 
 
 def engine(

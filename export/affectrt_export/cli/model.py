@@ -11,7 +11,7 @@ import typer
 from affectrt.cli.errors import FAILED, note
 from affectrt.cli.output import Format, OutputOption, Report, write
 
-from affectrt_export.cli.shared import Bars, bound, words
+from affectrt_export.terminal import Bars, bound, plain_argument, words
 
 if TYPE_CHECKING:
     from affectrt_export.pipeline import Result
@@ -77,7 +77,7 @@ def model(
     read = known.read(source, family=family, options=reading)
     judged = None if data is None else labelled.read(data, read.contract, labels=data_labels)
     calibrating = None if calibration is None else labelled.read(calibration, read.contract, labels=data_labels)
-    command = "affectrt " + shlex.join(_plain(word) for word in sys.argv[1:])
+    command = "affectrt " + shlex.join(plain_argument(word) for word in sys.argv[1:])
     request = pipeline.Request(
         model=read,
         identity=_identity(read, name or read.name, version, intended_use, known_limit or [], command),
@@ -167,9 +167,3 @@ def _identity(model: Model, name: str, version: str, intended_use: str, limits: 
         sections={"Origin and licence": origin, "Where not to use it": "Not to judge a person, nor where its author excludes it."},
         pictures={} if model.contract.task == "text-emotion" else {"astronaut": (face, "rgb8")},
     )
-
-
-def _plain(word: str) -> str:
-    """An argument without the path of this machine: packs and reports are passed on."""
-    path = Path(word)
-    return path.name if path.is_absolute() else word

@@ -4,3 +4,9 @@
 """
 
 from __future__ import annotations
+
+from affectrt_export.gguf.export import Exported, Options, export_gguf
+from affectrt_export.gguf.ladder import Limits
+from affectrt_export.gguf.rungs import Measuring
+
+__all__ = ["Exported", "Limits", "Measuring", "Options", "export_gguf"]

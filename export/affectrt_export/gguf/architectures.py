@@ -97,14 +97,15 @@ class Shape:
             return value
         heads = self.heads if ".q_proj." in name else self.kv_heads
         halves = value.reshape(heads, 2, value.shape[0] // heads // 2, *value.shape[1:])
-        return halves.swapaxes(1, 2).reshape(value.shape)
+        turned: F32 = halves.swapaxes(1, 2).reshape(value.shape)
+        return turned
 
 
 def read_shape(config: Mapping[str, Any]) -> Shape:
     """Reads config.json. ExportError with everything in it that cannot be converted."""
     names = config.get("architectures")
     name = names[0] if isinstance(names, list) and len(names) == 1 else None
-    if name not in ARCHITECTURES:
+    if not isinstance(name, str) or name not in ARCHITECTURES:
         raise ExportError(f"config.json: architecture {names!r} cannot be converted; known are {', '.join(ARCHITECTURES)}")
     architecture = ARCHITECTURES[name]
     problems: list[str] = []
@@ -153,7 +154,7 @@ def read_shape(config: Mapping[str, Any]) -> Shape:
 
 
 def _context(config: Mapping[str, Any], number: Any) -> float:
-    """Positions the model is right for. llama.cpp looks at all tokens, where a sliding window looks at the last few: right up to its width."""
+    """Positions the model is right for: llama.cpp looks at all tokens where a sliding window looks at the last few."""
     trained = float(number("max_position_embeddings", 2048))
     window = config.get("sliding_window")
     uses = config.get("use_sliding_window", True)

@@ -58,7 +58,10 @@ class Checkpoint:
         stored = self.tensors[name]
         if stored.dtype not in _ITEM:
             raise ExportError(f"tensor {name}: expected {', '.join(_ITEM)}, got {stored.dtype}; already quantised checkpoints are not read")
-        raw = np.memmap(stored.path, _ITEM[stored.dtype], "r", stored.offset, stored.shape) if 0 not in stored.shape else np.empty(stored.shape)
+        if 0 in stored.shape:
+            return np.empty(stored.shape, np.float32)
+        kind: Any = _ITEM[stored.dtype]
+        raw = np.memmap(stored.path, kind, "r", stored.offset, stored.shape)
         value = _from_bfloat16(raw) if stored.dtype == "BF16" else raw.astype(np.float32)
         if not np.isfinite(value).all():
             bad = int(value.size - np.isfinite(value).sum())
@@ -114,7 +117,7 @@ def _header(path: Path) -> dict[str, Stored]:
     import safetensors
 
     try:
-        # The library checks what can be wrong with a file: sizes, overlaps, the end. It cannot give BF16 to NumPy, so the places are read here.
+        # The library checks what can be wrong with a file: sizes, overlaps, the end. BF16 it cannot give to NumPy: that needs the places.
         with safetensors.safe_open(path, framework="np"):
             pass
         with path.open("rb") as reader:

@@ -77,7 +77,8 @@ def _check(checkpoint: Checkpoint, shape: Shape) -> None:
     known = {*wanted, "lm_head.weight"}
     if unknown := [name for name in sorted(there) if name not in known and not name.endswith(_IGNORED)]:
         problems.append(f"{len(unknown)} tensors are not known: {_list(unknown)}")
-    wrong = [f"{name} {list(there[name].shape)}, expected {list(size)}" for name, size in wanted.items() if name in there and there[name].shape != size]
+    shapes = [(name, there[name].shape, size) for name, size in wanted.items() if name in there]
+    wrong = [f"{name} {list(got)}, expected {list(size)}" for name, got, size in shapes if got != size]
     if wrong:
         problems.append(f"{len(wrong)} tensors have another shape than config.json says: {_list(wrong)}")
     if problems:
@@ -110,7 +111,7 @@ def _write(
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_ti_data_to_file()
-        for i, (name, target, dims) in enumerate(plan):
+        for i, (name, _, dims) in enumerate(plan):
             value = shape.turned(name, checkpoint.read(name)) if name else llama3_factors(shape)
             writer.write_tensor_data(_stored(name, value, "f32" if len(dims) == 1 else dtype))
             if progress is not None:

@@ -118,7 +118,6 @@ def tokenise_in_child(_progress: Progress, path: str, texts: Sequence[str], spel
         "adds_bos": bool(llama.llama_vocab_get_add_bos(vocab)),
         "ends": ends,
         "chat_template": template.decode("utf-8", "replace") if template else "",
-        "context_tokens": int(llama.llama_model_n_ctx_train(pointer)),
     }
     llama.llama_model_free(pointer)
     return facts
@@ -133,7 +132,7 @@ def logits_in_child(progress: Progress, path: str, tokens: Sequence[int], out: s
 
 def tokenise(path: Path, texts: Sequence[str], *, spelled: Sequence[str] = ()) -> dict[str, Any]:
     """`tokens` of each text without BOS and EOS; `spelled`, where the spelling of a control token becomes that token; and of the file
-    `vocabulary`, `bos`, `eos`, `adds_bos`, `ends` (tokens that end a turn), `chat_template`, `context_tokens`.
+    `vocabulary`, `bos`, `eos`, `adds_bos`, `ends` (tokens that end a turn), `chat_template`.
 
     Raises ExportError for a file that llama.cpp cannot read.
     """

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from affectrt_export.spec import ExportError
 
@@ -42,13 +42,13 @@ class Census:
         return 8 * self.size_bytes / max(1, sum(self.weights.values()))
 
     def words(self) -> str:
-        """"q4_0 210 (79%), q8_0 1 (21%), f32 61 (0%)", the most weights first."""
+        """ "q4_0 210 (79%), q8_0 1 (21%), f32 61 (0%)", the most weights first."""
         total = max(1, sum(self.weights.values()))
         order = sorted(self.weights, key=lambda kind: (-self.weights[kind], kind))
         return ", ".join(f"{kind} {self.tensors[kind]} ({100 * self.weights[kind] / total:.0f}%)" for kind in order)
 
 
-def open_gguf(path: Path, mode: str = "r") -> gguf.GGUFReader:
+def open_gguf(path: Path, mode: Literal["r", "r+"] = "r") -> gguf.GGUFReader:
     """The file, mapped. ExportError where it is none, or ends before its last tensor."""
     import gguf
 
@@ -60,7 +60,7 @@ def open_gguf(path: Path, mode: str = "r") -> gguf.GGUFReader:
     if head != b"GGUF":
         raise ExportError(f"{path.name}: expected a GGUF file (its first bytes are b'GGUF'), got {head!r}")
     try:
-        return gguf.GGUFReader(path, mode)  # type: ignore[arg-type]
+        return gguf.GGUFReader(path, mode)
     except (ValueError, KeyError, IndexError, OverflowError, UnicodeDecodeError, MemoryError) as error:
         raise ExportError(f"{path.name}: is not a whole GGUF file: {error}") from error
 

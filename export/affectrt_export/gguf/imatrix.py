@@ -1,4 +1,4 @@
-"""The importance matrix: how large each input of each weight matrix is on the user's text, so that quantising spares the columns that count.
+"""The importance matrix: how large the inputs of each weight matrix are on the user's text, so that quantising spares what counts.
 
 llama.cpp calls back after each step of its graph; of every product with a weight matrix the squares of the other factor are summed by
 column. The file is GGUF as llama.cpp's own tools write and read it.
@@ -95,9 +95,7 @@ def measure(
     return ImportanceMatrix.load(out)
 
 
-def in_child(
-    progress: Progress, model: str, text: str, out: str, data: str, context_tokens: int, chunks: int, threads: int
-) -> None:
+def in_child(progress: Progress, model: str, text: str, out: str, data: str, context_tokens: int, chunks: int, threads: int) -> None:
     """The same, in the child."""
     from affectrt.dialogue import native
 

@@ -75,7 +75,7 @@ class Tensors:
         return bytes(self._ggml.ggml_get_name(tensor)).decode("utf-8", "replace")
 
     def operation(self, tensor: int) -> str:
-        """"MUL_MAT" and the like."""
+        """ "MUL_MAT" and the like."""
         return bytes(self._ggml.ggml_op_desc(tensor)).decode()
 
     def rows(self, tensor: int) -> int:

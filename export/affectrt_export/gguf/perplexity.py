@@ -72,11 +72,21 @@ def reference(
 
 
 def score(
-    model: Path, text: Path, best: Reference, *, context_tokens: int = 512, threads: int = 0, progress: Progress | None = None
+    model: Path,
+    text: Path,
+    best: Reference,
+    *,
+    context_tokens: int = 512,
+    chunks: int = 0,
+    threads: int = 0,
+    progress: Progress | None = None,
 ) -> Score:
-    """Runs a variant over the same windows of the same text. ExportError where its vocabulary is another."""
+    """Runs a variant over the same windows of the same text; chunks: only the first so many of them, 0: all.
+
+    Raises ExportError where its vocabulary is another.
+    """
     arguments = {"model": str(model.resolve()), "text": str(text.resolve()), "best": str(best.path.resolve())}
-    return Score(**call("perplexity", {**arguments, "context_tokens": context_tokens, "threads": threads}, progress))
+    return Score(**call("perplexity", {**arguments, "context_tokens": context_tokens, "chunks": chunks, "threads": threads}, progress))
 
 
 def reference_in_child(
@@ -110,11 +120,13 @@ def reference_in_child(
     return asdict(Score(perplexity, error, len(loss), 0.0, 0.0, 0.0, 1.0, 1.0, 0.0))
 
 
-def score_in_child(progress: Progress, model: str, text: str, best: str, context_tokens: int, threads: int) -> dict[str, Any]:
+def score_in_child(progress: Progress, model: str, text: str, best: str, context_tokens: int, chunks: int, threads: int) -> dict[str, Any]:
     """A variant, in the child."""
     kept = np.load(best, mmap_mode="r", allow_pickle=False)
-    spans = np.load(_sides(best), allow_pickle=False)
-    chunks = len(kept) // _predicted(context_tokens)
+    there = len(kept) // _predicted(context_tokens)
+    chunks = min(chunks or there, there)
+    rows = chunks * _predicted(context_tokens)
+    kept, spans = kept[:rows], np.load(_sides(best), allow_pickle=False)[:rows]
     windows = _Windows(model, text, context_tokens, chunks, threads)
     if (windows.predicted, windows.vocabulary) != kept.shape:
         raise ExportError(
@@ -124,8 +136,8 @@ def score_in_child(progress: Progress, model: str, text: str, best: str, context
     losses, divergences, same = [], [], 0
     at = 0
     for done, (logits, truth) in enumerate(windows):
-        rows = slice(at, at + len(truth))
-        log_p = kept[rows].astype(np.float32) * spans[rows, 1:2] + spans[rows, 0:1]
+        here = slice(at, at + len(truth))
+        log_p = kept[here].astype(np.float32) * spans[here, 1:2] + spans[here, 0:1]
         log_p -= np.log(np.exp(log_p).sum(1, keepdims=True))  # what the rounding took from the sum
         log_q = _log_softmax(logits)
         losses.append(-log_q[np.arange(len(truth)), truth])
@@ -192,7 +204,7 @@ def _sides(path: str) -> Path:
 
 
 def _log_softmax(logits: F32) -> F32:
-    shifted = logits - logits.max(1, keepdims=True)
+    shifted: F32 = logits - logits.max(1, keepdims=True)
     shifted -= np.log(np.exp(shifted).sum(1, keepdims=True))
     return shifted
 
@@ -204,5 +216,3 @@ def _error(values: npt.NDArray[np.float64]) -> float:
 def _perplexity(loss: npt.NDArray[np.float64]) -> tuple[float, float]:
     value = math.exp(loss.mean())
     return value, value * _error(loss)
-
-

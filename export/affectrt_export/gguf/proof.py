@@ -1,4 +1,4 @@
-"""Shows that llama.cpp cuts text as the source's tokenizer does, and ends turns where the source ends them: before any weight is written."""
+"""Shows that llama.cpp cuts text as the source's tokenizer does, and ends turns where it does: before any weight is written."""
 
 from __future__ import annotations
 
@@ -82,4 +82,3 @@ def _compare(folder: Path, found: list[list[int]]) -> None:
                 f"tokenizer.json: llama.cpp would cut {text!r} otherwise: expected {expected[:12]} ({len(expected)} tokens), "
                 f"got {got[:12]} ({len(got)}); the model would read another text than it was trained on"
             )
-

@@ -6,7 +6,7 @@ import ctypes
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from affectrt_export.gguf.child import call
 from affectrt_export.gguf.files import TYPES_KEY, Census, census, open_gguf, value_of, whole
@@ -49,10 +49,7 @@ def quantise(
         raise ExportError(f"keep: the types {', '.join(strange)} are not known; there are {', '.join(_TENSOR_TYPES)}")
     before = census(source)
     if before.quantised and not allow_requantise:
-        raise ExportError(
-            f"{source.name} is quantised already ({before.words()}): quantising it again loses more than quantising its original would; "
-            "pass allow_requantise if there is no original"
-        )
+        refuse_requantising(source, before)
     entries: dict[str, str] = {TYPES_KEY: " " * _TEXT_BYTES}
     if before.quantised:
         entries["affectrt.requantised_from"] = ", ".join(before.quantised)
@@ -79,6 +76,14 @@ def quantise(
         after = census(part)
         _note(part, after)
     return after
+
+
+def refuse_requantising(source: Path, held: Census) -> NoReturn:
+    """Raises the ExportError for a source that is quantised, where that was not allowed."""
+    raise ExportError(
+        f"{source.name} is quantised already ({held.words()}): quantising it again loses more than quantising its original would; "
+        "allow requantising (allow_requantise, --allow-requantize) if there is no original"
+    )
 
 
 def _matches(matrix: ImportanceMatrix, source: Path) -> None:

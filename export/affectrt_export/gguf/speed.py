@@ -1,8 +1,10 @@
-"""Tokens a second, prompt and decode. Variants are measured in turn, round after round, so that what else the machine does hits all alike."""
+"""Tokens a second, prompt and decode. Variants are measured in turn, round after round: what else the machine does hits all alike.
+
+What is compared is processor time: other programs take wall time away, and from one variant more than from another, but do not add to it.
+"""
 
 from __future__ import annotations
 
-import os
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -11,6 +13,8 @@ from pathlib import Path
 
 from affectrt_export.gguf.child import call
 from affectrt_export.spec import ExportError, Progress
+
+_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -26,15 +30,16 @@ class Speed:
     """Of one file; medians over the rounds."""
 
     prompt_tok_s: float
+    """By the clock on the wall, as all but the next two."""
     decode_tok_s: float
     turn_ms: float
     """A whole turn: the prompt, then the reply."""
+    turn_cpu_ms: float
+    """The same in processor time, of all threads together."""
     turn_ratio: float
-    """Over the parent's in the same round, median."""
+    """Processor time of a turn over the parent's in the same round, median."""
     threads: int
     rounds: int
-    turns_ms: Sequence[float] = ()
-    """Of each round."""
 
 
 def measure(
@@ -49,49 +54,47 @@ def measure(
     if parent not in files or rounds < 1:
         raise ExportError(f"expected the parent {parent!r} among {', '.join(files)} and at least one round, got {rounds}")
     threads = threads or default_threads()
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in files}
+    found: dict[str, list[Sequence[float]]] = {name: [] for name in files}
     names = list(files)
     for done in range(rounds):
         for i, name in enumerate(names if done % 2 == 0 else names[::-1]):
             arguments = {"model": str(files[name].resolve()), "prompt_tokens": turn.prompt_tokens, "reply_tokens": turn.reply_tokens}
-            prompt_s, reply_s = call("speed", {**arguments, "threads": threads})
-            found[name].append((prompt_s, reply_s))
+            found[name].append(call("speed", {**arguments, "threads": threads}))
             if progress is not None:
                 progress("speed", done * len(names) + i + 1, rounds * len(names))
-    base = [sum(pair) for pair in found[parent]]
-    out = {}
-    for name, pairs in found.items():
-        turns = [sum(pair) for pair in pairs]
-        out[name] = Speed(
-            prompt_tok_s=turn.prompt_tokens / statistics.median(prompt for prompt, _ in pairs),
-            decode_tok_s=turn.reply_tokens / statistics.median(reply for _, reply in pairs),
-            turn_ms=1000 * statistics.median(turns),
-            turn_ratio=statistics.median(own / other for own, other in zip(turns, base, strict=True)),
+
+    def middle(name: str, of: int) -> float:
+        return statistics.median(one[of] for one in found[name])
+
+    return {
+        name: Speed(
+            prompt_tok_s=turn.prompt_tokens / middle(name, 0),
+            decode_tok_s=turn.reply_tokens / middle(name, 1),
+            turn_ms=1000 * statistics.median(one[0] + one[1] for one in rows),
+            turn_cpu_ms=1000 * middle(name, 2),
+            turn_ratio=statistics.median(own[2] / other[2] for own, other in zip(rows, found[parent], strict=True)),
             threads=threads,
             rounds=rounds,
-            turns_ms=tuple(1000 * t for t in turns),
         )
-    return out
+        for name, rows in found.items()
+    }
 
 
-def in_child(progress: Progress, model: str, prompt_tokens: int, reply_tokens: int, threads: int) -> tuple[float, float]:
-    """Seconds for the prompt and for the reply, after one turn to warm up: the better of three."""
+def in_child(_progress: Progress, model: str, prompt_tokens: int, reply_tokens: int, threads: int) -> list[float]:
+    """Seconds for the prompt and for the reply, and processor seconds for both: the least of some turns, after one to warm up."""
     from affectrt_export.gguf.evaluate import Evaluator
 
     evaluator = Evaluator(Path(model), prompt_tokens + reply_tokens, threads=threads)
     size = evaluator.model.vocabulary_size
     tokens = [(7 * i + 11) % size for i in range(prompt_tokens + reply_tokens)]
-    best = (float("inf"), float("inf"))
-    for attempt in range(4):
+    turns = []
+    for _ in range(1 + _ATTEMPTS):
         evaluator.clear()
-        start = time.perf_counter()
+        start, worked = time.perf_counter(), time.process_time()
         evaluator.decode(tokens[:prompt_tokens], wanted=range(prompt_tokens - 1, prompt_tokens))
         middle = time.perf_counter()
         for i in range(prompt_tokens, len(tokens)):
             evaluator.decode([tokens[i]], start=i, wanted=range(1))
-        end = time.perf_counter()
-        if attempt:
-            best = (min(best[0], middle - start), min(best[1], end - middle))
-        os.sched_yield()
+        turns.append((middle - start, time.perf_counter() - middle, time.process_time() - worked))
     evaluator.close()
-    return best
+    return [min(turn[i] for turn in turns[1:]) for i in range(3)]

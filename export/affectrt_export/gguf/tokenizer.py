@@ -174,7 +174,7 @@ def _step(step: Mapping[str, Any]) -> str:
 
 
 def _sentencepiece(content: Mapping[str, Any]) -> str:
-    """"prefix" where a blank is put before the text, "none" where not. ExportError for anything else than SentencePiece's own way."""
+    """ "prefix" where a blank is put before the text, "none" where not. ExportError for anything else than SentencePiece's own way."""
     steps = _flat(content.get("normalizer"), "normalizers") + _flat(content.get("pre_tokenizer"), "pretokenizers")
     prefix, blanks = "none", False
     for step in steps:

@@ -15,11 +15,11 @@ import numpy as np
 from affectrt.labels import FER7
 
 from affectrt_export import calibrate, data, families, measure, photos, pipeline, reference, runner
-from affectrt_export.cli.shared import Bars
 from affectrt_export.publish import Identity
 from affectrt_export.recipes import face_detection
 from affectrt_export.recipes._common import Options, trained, training_parser
-from affectrt_export.spec import ExportError, Model
+from affectrt_export.spec import Examples, ExportError, Model
+from affectrt_export.terminal import Bars
 
 COMMAND = "affectrt export default face_fernet --data FOLDER --train DIR --out DIR"
 NAME = "fernet-fer7"
@@ -60,7 +60,7 @@ def make(options: Options, train: Path, minutes: float) -> pipeline.Result | Non
         return pipeline.export(request, progress)
 
 
-def _calibrated(model: Model, held: data.Examples) -> tuple[Model, calibrate.Unknown]:
+def _calibrated(model: Model, held: Examples) -> tuple[Model, calibrate.Unknown]:
     logits = measure.run(model.onnx, held.feeds, model.contract.output)
     decode = {**model.contract.decode, "temperature": calibrate.temperature(logits, held.truth)}
     contract = dataclasses.replace(model.contract, decode=decode)

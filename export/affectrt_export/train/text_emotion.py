@@ -37,7 +37,7 @@ MAX_TOKENS = 64  # 5 of 43,410 comments are longer
 class Recipe:
     """What is learned how. Rates fall by `layer_decay` from each layer to the one below it."""
 
-    epochs: int = 5
+    epochs: float = 2.5
     batch: int = 48
     rate: float = 1.8e-4
     head_rate: float = 1.5e-3
@@ -131,7 +131,7 @@ def train(data: Path, out: Path, cache: Path, minutes: float, how: Recipe) -> bo
         network.head.bias.copy_(torch.logit(torch.from_numpy(truth.mean(0))))
     batches = Batches(ids, truth, how.batch, how.seed)
     optimizer = torch.optim.AdamW(groups(network, how), betas=(0.9, 0.98), fused=True)
-    plan = Plan(steps=how.epochs * batches.an_epoch, keep_every=200, minutes=minutes, seed=how.seed)
+    plan = Plan(steps=int(how.epochs * batches.an_epoch), keep_every=200, minutes=minutes, seed=how.seed)
     run = Run(out, network, optimizer, how.average)
 
     def one_step(step: int) -> torch.Tensor:
@@ -145,7 +145,7 @@ def train(data: Path, out: Path, cache: Path, minutes: float, how: Recipe) -> bo
         return binary_cross_entropy_with_logits(said.float(), labels)
 
     def judge(step: int) -> dict[str, float] | None:
-        if step % (batches.an_epoch // 2) and step != plan.steps:
+        if step % batches.an_epoch and step != plan.steps:
             return None
         judged.load_state_dict(run.averaged())
         _, said = calibrate.cross_fitted(logits(judged, dev_ids), dev_truth > 0)

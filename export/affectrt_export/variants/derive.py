@@ -34,7 +34,7 @@ def derive(
     if to == "fp32":
         return Net(proto).bytes()
     if to == "fp16":
-        spreads = ranges.measure(proto, calibration, histograms=False) if calibration else (stored.spreads if stored else {})
+        spreads = ranges.extremes(proto, calibration) if calibration else (stored.spreads if stored else {})
         return fp16.convert_proto(proto, spreads, keep)
     if calibration:
         stored = int8_trt.measured(proto, calibration, options)

@@ -17,7 +17,7 @@ from onnx import TensorProto, defs, numpy_helper
 from affectrt_export.spec import ExportError, Feeds
 from affectrt_export.variants import ranges
 from affectrt_export.variants.net import Net, attributes
-from affectrt_export.variants.optimise import simplified
+from affectrt_export.variants.optimise import start
 
 LARGEST = 65504.0
 _SAFE = LARGEST / 2  # what calibration examples reach, others exceed
@@ -32,8 +32,8 @@ _FLOAT, _HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 
 def convert(model: bytes, calibration: Sequence[Feeds], keep: frozenset[str]) -> bytes:
     """The maker of "fp16". Without calibration examples only the weights are looked at, and the file says so."""
-    proto = simplified(model)
-    return convert_proto(proto, ranges.measure(proto, calibration, histograms=False) if calibration else {}, keep)
+    proto = start(model, keep).proto
+    return convert_proto(proto, ranges.extremes(proto, calibration) if calibration else {}, keep)
 
 
 def convert_proto(proto: onnx.ModelProto, spreads: Mapping[str, ranges.Spread], keep: frozenset[str]) -> bytes:

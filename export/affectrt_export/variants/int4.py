@@ -14,8 +14,9 @@ from affectrt_export.spec import ExportError, Feeds
 from affectrt_export.variants import fuse, tables
 from affectrt_export.variants.blocks import asymmetric, nibbles, symmetric
 from affectrt_export.variants.net import MICROSOFT, Net
-from affectrt_export.variants.optimise import simplified
+from affectrt_export.variants.optimise import start
 from affectrt_export.variants.options import Options
+from affectrt_export.variants.qdq import note_others
 
 _INT8_INSIDE = 4  # accuracy_level of MatMulNBits: what it may take the activations as
 
@@ -29,9 +30,10 @@ class Int4:
     def __call__(self, model: bytes, calibration: Sequence[Feeds], keep: frozenset[str]) -> bytes:
         """See spec.Maker. `keep` names layers of `quantisable`."""
         del calibration
-        net = Net(simplified(model))
+        net = start(model, keep)
         if not fuse.products(net, frozenset()):
             raise ExportError("products with constant weights (MatMul, Gemm) were expected, the network has none: int4 is for encoders")
+        note_others(net, net.proto, fuse.OPS, keep)
         for product in fuse.products(net, keep):
             name = product.layers[0]
             values, scales, zeros = asymmetric(np.ascontiguousarray(product.weight.T), self.options.int4_block)

@@ -13,10 +13,10 @@ import numpy as np
 
 from affectrt_export.spec import ExportError, Feeds
 from affectrt_export.variants import fuse, tables
-from affectrt_export.variants.net import MICROSOFT, Net
-from affectrt_export.variants.optimise import simplified
+from affectrt_export.variants.net import MICROSOFT
+from affectrt_export.variants.optimise import start
 from affectrt_export.variants.options import Options
-from affectrt_export.variants.qdq import channels
+from affectrt_export.variants.qdq import channels, note_others
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,11 @@ class Dynamic:
     def __call__(self, model: bytes, calibration: Sequence[Feeds], keep: frozenset[str]) -> bytes:
         """See spec.Maker. `keep` names layers of `quantisable`."""
         del calibration
-        net = Net(simplified(model))
+        net = start(model, keep)
         every = fuse.products(net, frozenset())
         if not every:
             raise ExportError("products with constant weights (MatMul, Gemm) were expected, the network has none: int8 of it is static")
+        note_others(net, net.proto, fuse.OPS, keep)
         for product in fuse.products(net, keep):
             small, scale = channels(product.weight, 1, self.options.weight_limit)
             name = product.layers[0]

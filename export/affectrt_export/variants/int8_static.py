@@ -15,9 +15,9 @@ import onnx
 from affectrt_export.spec import ExportError, Feeds
 from affectrt_export.variants import ranges
 from affectrt_export.variants.net import Net, attributes, unshare
-from affectrt_export.variants.optimise import fused, simplified
+from affectrt_export.variants.optimise import fused, simplified, start
 from affectrt_export.variants.options import Options
-from affectrt_export.variants.qdq import Weighted, settle, unsigned, weight, weighted
+from affectrt_export.variants.qdq import Weighted, note_others, settle, unsigned, weight, weighted
 
 OPS = ("Conv", "Gemm", "MatMul")
 _SAME = ("MaxPool", "Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze")  # give out 8-bit values as they are
@@ -43,12 +43,13 @@ class Static:
         result = Net(onnx.ModelProto.FromString(written if written is not None else quantised))
         for name in left:
             result.note(f"{name}: ONNX Runtime runs this layer in fp32, though its weights are int8")
+        note_others(result, simplified(model), OPS, keep)
         return result.bytes()
 
 
-def prepared(model: bytes) -> Net:
-    """The network that is quantised: its layers are what `keep` may name."""
-    net = Net(simplified(model))
+def prepared(model: bytes, keep: frozenset[str]) -> Net:
+    """The network that is quantised."""
+    net = start(model, keep)
     _pools(net)
     unshare(net, OPS)
     return net
@@ -56,7 +57,7 @@ def prepared(model: bytes) -> Net:
 
 def paired(model: bytes, calibration: Sequence[Feeds], keep: frozenset[str], options: Options) -> bytes:
     """The network with pairs of QuantizeLinear and DequantizeLinear, standard operators, not yet fused."""
-    net = prepared(model)
+    net = prepared(model, keep)
     every = weighted(net, OPS)
     spreads = ranges.measure(net.proto, calibration, _candidates(net, every), options.calibration != "minmax")
     layers = {layer.name: layer for layer in every if layer.name not in keep}
@@ -69,8 +70,10 @@ def paired(model: bytes, calibration: Sequence[Feeds], keep: frozenset[str], opt
             source = net.producer.get(value)
             if source is not None and source.op_type in _SAME and source.name in plan.between:
                 parameters[value] = parameters[source.input[0]]
-            else:
+            elif value in spreads:
                 parameters[value] = unsigned(spreads[value].range(options))
+            else:
+                raise ExportError(f"layer {node.name} ({node.op_type}): {value} has no range, because it is empty or of no known type")
     for layer in layers.values():
         weight(net, layer, options.weight_limit, parameters[layer.node.input[0]][0])
     for value, (scale, zero) in parameters.items():

@@ -16,9 +16,9 @@ from affectrt_export.spec import ExportError, Feeds
 from affectrt_export.variants import ranges
 from affectrt_export.variants.fp16 import convert_proto
 from affectrt_export.variants.net import Net, unshare
-from affectrt_export.variants.optimise import simplified
+from affectrt_export.variants.optimise import start
 from affectrt_export.variants.options import Options
-from affectrt_export.variants.qdq import WEIGHT_LIMIT, pair, signed, weight, weighted
+from affectrt_export.variants.qdq import WEIGHT_LIMIT, note_others, pair, signed, weight, weighted
 
 OPS = ("Conv", "Gemm", "MatMul")
 _PAIR = ("QuantizeLinear", "DequantizeLinear")
@@ -32,7 +32,7 @@ class TensorRt:
 
     def __call__(self, model: bytes, calibration: Sequence[Feeds], keep: frozenset[str]) -> bytes:
         """See spec.Maker. `keep` names layers of `quantisable`."""
-        proto = simplified(model)
+        proto = start(model, keep).proto
         return quantise(proto, measured(proto, calibration, self.options), keep, self.options)
 
 
@@ -49,7 +49,7 @@ class Measured:
 def measured(proto: onnx.ModelProto, calibration: Sequence[Feeds], options: Options, half: bool = False) -> Measured:
     """Ranges for `quantise` of a simplified network; `half`: with what fp16 needs in any case. ExportError as `ranges.measure`."""
     found = ranges.measure(proto, calibration, values(Net(proto)), options.calibration != "minmax")
-    every = ranges.measure(proto, calibration, histograms=False) if half or base(Net(proto), options) == "fp16" else {}
+    every = ranges.extremes(proto, calibration) if half or base(Net(proto), options) == "fp16" else {}
     return Measured({name: spread.range(options) for name, spread in found.items()}, every)
 
 
@@ -89,6 +89,7 @@ def quantise(proto: onnx.ModelProto, measured: Measured, keep: frozenset[str], o
     layers = [layer for layer in weighted(net, OPS) if layer.name not in keep]
     if not layers and not keep:
         raise ExportError("layers with constant weights (Conv, Gemm, MatMul) were expected, the network has none")
+    note_others(net, proto, OPS, keep)
     reads: dict[str, list[tuple[str, int]]] = {}
     for layer in layers:
         reads.setdefault(str(layer.node.input[0]), []).append((layer.name, 0))
@@ -102,6 +103,8 @@ def quantise(proto: onnx.ModelProto, measured: Measured, keep: frozenset[str], o
         weight(net, layer, WEIGHT_LIMIT, None)
     nodes = {node.name: node for node in net.graph.node}
     for value, readers in reads.items():
+        if value not in measured.limits:
+            raise ExportError(f"layer {readers[0][0]}: {value} has no range, because it is empty or of no known type")
         _, wide = pair(net, value, *signed(measured.limits[value]))
         for name, i in readers:
             nodes[name].input[i] = wide

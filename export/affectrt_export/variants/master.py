@@ -21,7 +21,7 @@ from affectrt_export.spec import F32, ExportError, Feeds
 from affectrt_export.variants import int8_trt, ranges, tables
 from affectrt_export.variants.blocks import nibbles, symmetric
 from affectrt_export.variants.net import Net, metadata_of, set_metadata
-from affectrt_export.variants.optimise import simplified
+from affectrt_export.variants.optimise import start
 from affectrt_export.variants.options import Options
 from affectrt_export.variants.qdq import WEIGHT_LIMIT, Weighted, channels, weighted
 
@@ -39,7 +39,7 @@ class Master:
 
     def __call__(self, model: bytes, calibration: Sequence[Feeds], keep: frozenset[str]) -> bytes:
         """See spec.Maker. `keep` names layers of `quantisable`: their weights stay fp32."""
-        proto = simplified(model)
+        proto = start(model, keep).proto
         found = int8_trt.measured(proto, calibration, self.options, half=True) if calibration else None
         net = Net(_with_int4(proto) if self.options.master_bits == 4 else proto)
         kept = {str(layer.weight) for layer in weighted(net, OPS) if layer.name in keep}

@@ -21,6 +21,7 @@ MIN_OPSET, MAX_OPSET = 13, 23
 """QuantizeLinear per channel came with 13; ONNX Runtime 1.23 reads up to 23."""
 NOTES = "affectrt.notes"
 _FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16)
+_QUANTISED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "MatMulInteger", "ConvInteger", "MatMulNBits")
 _LIMIT_BYTES = 2**31 - 1
 
 
@@ -185,12 +186,18 @@ def parse(model: bytes) -> onnx.ModelProto:
     for tensor in proto.graph.initializer:
         if tensor.data_location == TensorProto.EXTERNAL:
             raise ExportError(f"weight {tensor.name} lies outside the file; a network that holds all its weights was expected")
+        if tensor.data_type in (TensorProto.FLOAT16, TensorProto.BFLOAT16):
+            raise ExportError(
+                f"an fp32 network was expected, weight {tensor.name} is {TensorProto.DataType.Name(tensor.data_type).lower()}"
+            )
     if proto.functions:
         proto = inliner.inline_local_functions(proto)
     proto = _opset(proto)
     for node in proto.graph.node:
         if any(a.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS) for a in node.attribute):
             raise ExportError(f"{node.op_type} {node.name!r} branches on data; a network without branches was expected")
+        if node.op_type in _QUANTISED:
+            raise ExportError(f"an fp32 network was expected, {node.op_type} {node.name!r} is of a quantised one")
     _inline_constants(proto.graph)
     name_nodes(proto.graph)
     check_finite(proto.graph)

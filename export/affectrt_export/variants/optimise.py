@@ -61,6 +61,15 @@ def simplified(model: bytes) -> onnx.ModelProto:
     return onnx.ModelProto.FromString(_simplified(model))
 
 
+def start(model: bytes, keep: frozenset[str]) -> Net:
+    """What a maker begins with. ExportError as `simplified`, and where `keep` names what is no node of the network."""
+    net = Net(simplified(model))
+    absent = sorted(keep - {str(node.name) for node in net.graph.node})
+    if absent:
+        raise ExportError(f"layers to keep were expected to be nodes of the network, it has none called {', '.join(absent[:5])}")
+    return net
+
+
 @functools.lru_cache(maxsize=2)  # repair makes dozens of variants of one network
 def _simplified(model: bytes) -> bytes:
     parsed = parse(model)

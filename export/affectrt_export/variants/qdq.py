@@ -14,6 +14,8 @@ from affectrt_export.variants.net import Net, attributes
 from affectrt_export.variants.ranges import Range
 
 WEIGHT_LIMIT = 127
+_LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU", "RNN", "Einsum")
+_LEAST = 1024  # weights of a layer that is worth a word
 
 
 @dataclass(frozen=True)
@@ -138,3 +140,13 @@ def weight(net: Net, layer: Weighted, limit: int, input_scale: np.float32 | None
         rounded = np.clip(np.rint(wide / narrow), -(2**31), 2**31 - 1).astype(np.int32)
         inputs = [net.constant(rounded, f"{layer.bias}:int32"), net.constant(narrow, f"{layer.bias}:scale")]
         layer.node.input[2] = net.add("DequantizeLinear", inputs, name=f"{layer.bias}:dequantise", axis=0)
+
+
+def note_others(net: Net, proto: onnx.ModelProto, ops: Sequence[str], keep: frozenset[str]) -> None:
+    """Notes in `net` which layers with weights of the simplified network `proto` no variant of these operators reaches."""
+    whole = Net(proto)
+    taken = {layer.name for layer in weighted(whole, ops)} | keep
+    for node in whole.graph.node:
+        weights = sum(int(np.prod(whole.constants[name].dims)) for name in node.input if name in whole.constants)
+        if node.op_type in _LAYERS and node.name not in taken and weights >= _LEAST:
+            net.note(f"{node.name} ({node.op_type}): stays in fp32, this kind of layer is not quantised here")

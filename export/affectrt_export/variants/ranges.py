@@ -25,6 +25,7 @@ BINS = 4096
 _LEVELS = 128  # of the quantised distribution in the search for the least loss: what 8 bits leave on one side of zero
 _GROUP = 64  # outputs a pass: all values of a large network at once would not fit a small machine
 
+_EXTREMES = 64  # examples that tell whether fp16 holds a value: with room to spare (fp16.py), more would say no more
 _KEPT = 3
 _STEPS = frozenset("Add Sub Mul Div Where Min Max Cast Expand Unsqueeze Squeeze Reshape Slice Transpose Concat".split())  # noqa: SIM905
 
@@ -63,7 +64,7 @@ class Spread:
 def measure(
     proto: onnx.ModelProto, calibration: Sequence[Feeds], names: Sequence[str] | None = None, histograms: bool = True
 ) -> Mapping[str, Spread]:
-    """Spread of each of the named float values, of all that are fed or written without names; without histograms only the extremes.
+    """Spread of each of the named float values, without names of all that there are; without histograms only the extremes.
 
     Raises ExportError: no examples, inputs, types or shapes that the network does not take, or a layer, named, that gives NaN or infinity
     (what only goes into a softmax apart: masks may).
@@ -81,6 +82,12 @@ def measure(
         while len(_known) > _KEPT:
             _known.popitem(last=False)
     return _known[key]
+
+
+def extremes(proto: onnx.ModelProto, calibration: Sequence[Feeds]) -> Mapping[str, Spread]:
+    """Extremes of every value on some of the examples, spread over all of them. ExportError as `measure`."""
+    step = -(-len(calibration) // _EXTREMES) or 1
+    return measure(proto, [calibration[i] for i in range(0, len(calibration), step)], histograms=False)
 
 
 def check(proto: onnx.ModelProto, calibration: Sequence[Feeds]) -> None:

@@ -21,9 +21,10 @@ DEFAULTS = {
     "face-blendshapes": "blendshapes-52",
     "face-expression": "xception-fer7",
     "text-emotion": "minilm-goemotions",
+    "text-embedding": "bge-small-en",
     "dialogue": "smollm2-135m",
 }
-"""Task -> the pack that is used when none is named."""
+"""Task -> the pack that is used when none is named: the one place that says so."""
 
 _BARE_SUFFIXES = (".onnx", ".gguf")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -50,6 +51,12 @@ def bound(text: str, flag: str) -> float | None:
 def words(text: str) -> list[str]:
     """Names with commas between them."""
     return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def plain_argument(word: str) -> str:
+    """An argument of the command line without the path of this machine: packs and reports are passed on."""
+    path = Path(word)
+    return path.name if path.is_absolute() else word
 
 
 class Bars:
