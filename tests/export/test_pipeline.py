@@ -210,10 +210,10 @@ def test_mixed_up_labels_are_found(given: Path, tmp_path: Path) -> None:
 
 def test_killed_again_and_again_it_goes_on_to_the_same_bytes(given: Path, tmp_path: Path) -> None:
     more = ("--variants", "int8,fp32,master")
-    code, _, err = export(arguments(given, tmp_path / "whole", *more, model="spoiled.onnx"))
+    code, _, err = export(arguments(given, tmp_path / "whole" / "out", *more, model="spoiled.onnx"))
     assert code == 0, err
-    argv = arguments(given, tmp_path / "killed", *more, model="spoiled.onnx")
-    work = tmp_path / "killed" / ".faces.work"
+    argv = arguments(given, tmp_path / "killed" / "out", *more, model="spoiled.onnx")
+    work = tmp_path / "killed" / "out" / ".faces.work"
     kills, wanted = 0, (2, 5, 9)
     while kills < len(wanted):
         process = start(argv)
@@ -223,10 +223,10 @@ def test_killed_again_and_again_it_goes_on_to_the_same_bytes(given: Path, tmp_pa
             break
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        assert not (tmp_path / "killed" / "faces").exists(), "nothing is half-published"
+        assert not (tmp_path / "killed" / "out" / "faces").exists(), "nothing is half-published"
         kills += 1
     assert kills >= 2, "it was killed in the middle"
     code, _, err = export(argv)
     assert code == 0, err
-    assert content(tmp_path / "killed" / "faces") == content(tmp_path / "whole" / "faces")
+    assert content(tmp_path / "killed" / "out" / "faces") == content(tmp_path / "whole" / "out" / "faces")
     assert not work.exists()

@@ -232,9 +232,9 @@ def static() -> VariantKind:
 
 
 def quantisable(model: bytes) -> list[str]:
-    from affectrt_export.variants import int8_static
+    from affectrt_export import variants
 
-    return [layer.name for layer in int8_static.weighted(int8_static.prepared(model), int8_static.OPS)]
+    return [name for name, _ in variants.quantisable(model, "int8")]
 
 
 def lfw() -> np.ndarray:

@@ -235,7 +235,8 @@ def test_fake_that_aborts_does_not_take_the_host_with_it(fake, mode, said):
 
 
 WAITS = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts tests in the background has them ignore it
 from affectrt_export.tensorrt import build, library
 from affectrt_export.tensorrt.device import Gpu
 build.find_gpu = library.find_gpu = lambda: Gpu("Orin", (8, 7), "540.4.0")

@@ -8,7 +8,7 @@ import pytest
 from affectrt_export.onnx_graph import Graph
 from affectrt_export.spec import ExportError
 from affectrt_export.variants import Options
-from affectrt_export.variants.ranges import BINS, Spread, extremes, feeds_softmax, measure
+from affectrt_export.variants.ranges import Spread, extremes, feeds_softmax, measure
 from variant_nets import encoder, sentences
 
 
@@ -42,9 +42,8 @@ def test_percentile_leaves_out_as_much_as_it_says() -> None:
     values = np.random.default_rng(0).standard_t(2, 100_000)
     for percent in (99.0, 99.9):
         low, high = _spread(values).range(Options(calibration="percentile", percentile=percent))
-        bin_width = np.abs(values).max() / BINS
-        assert high == pytest.approx(np.percentile(values[values > 0], percent), abs=2 * bin_width)
-        assert low == pytest.approx(-np.percentile(-values[values < 0], percent), abs=2 * bin_width)
+        for side, cut in ((values[values > 0], high), (-values[values < 0], -low)):
+            assert (side > cut).mean() == pytest.approx(1 - percent / 100, abs=1e-4)  # out in the tail a bin holds no value, or a few
     assert _spread(values).range(Options(calibration="percentile", percentile=100.0)) == pytest.approx((values.min(), values.max()))
 
 

@@ -112,7 +112,7 @@ def encoder(seed: int = 0, *, layers: int = 2, gain: float = 1.0, mask: float = 
     for _ in range(layers):
         x = norm(g.add("Add", [x, attention(x)]))
         x = norm(g.add("Add", [x, dense(gelu(dense(x, WIDTH, HIDDEN, gain)), HIDDEN, WIDTH)]))
-    first = g.add("Gather", [x, g.constant(np.int64(0), "first")], axis=1)
+    first = g.add("Reshape", [g.add("Gather", [x, ints(0)], axis=1), ints(-1, WIDTH)])
     g.add("Gemm", [first, g.constant(rng.normal(0, 0.2, (WIDTH, 6)).astype(np.float32), "head")], out="logits")
     g.output("logits", ["n", 6])
     return g.bytes()

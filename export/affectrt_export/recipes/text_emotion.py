@@ -59,7 +59,7 @@ def make(options: Options, train: Path, minutes: float) -> pipeline.Result | Non
         return None
     reading = families.Options(name=NAME, license="Apache-2.0", max_tokens=MAX_TOKENS)
     model = families.read(checkpoint, options=reading)
-    dev = data.read(folder / "dev.tsv", model.contract, name="GoEmotions dev, thresholds cross-fitted in 5 folds")
+    dev = data.read(folder / "dev.tsv", model.contract, name="GoEmotions dev")
     some = data.read(folder / "train.tsv", model.contract, name="GoEmotions train")
     model = _calibrated(model, checkpoint, train / "calibrated", dev, reading)
     # Thresholds are chosen on the file that is carried.
@@ -109,6 +109,7 @@ def cross_fitted(contract: Contract, logits: F32, examples: Examples) -> Quality
     probs, said = calibrate.cross_fitted(logits, examples.truth)
     return dataclasses.replace(
         plain,
+        data=f"{plain.data}, calibration and thresholds cross-fitted in 5 folds",
         scores=metrics.multi_label(examples.truth, said, contract.names),
         reliability=measure.reliability(probs, examples.truth, True),
     )
