@@ -89,8 +89,13 @@ def test_eight_threads_share_one_engine(text, each_in_a_thread):
 
 
 def test_a_variant_made_for_the_cpu_is_not_run_elsewhere():
+    elsewhere = ["CUDAExecutionProvider"]
     with pytest.raises(art.DeviceError, match="variant int8 needs CPUExecutionProvider, which was not asked for"):
-        art.TextEmotion(providers=["CUDAExecutionProvider"])
+        art.TextEmotion(providers=elsewhere, precision="int8")
+    with pytest.raises(art.DeviceError, match="CUDAExecutionProvider"):
+        art.TextEmotion(providers=elsewhere, strict=True)
+    fallen = art.TextEmotion(providers=elsewhere)
+    assert fallen.provider == "CPUExecutionProvider" and "CUDAExecutionProvider" in fallen.fallbacks[0]
 
 
 def test_the_wrong_pack():
