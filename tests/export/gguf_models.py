@@ -38,8 +38,8 @@ def corpus() -> str:
     return "\n\n".join(topics.topics[name] for name in sorted(topics.topics))[:500_000]
 
 
-def byte_level(kind: str = "smollm") -> tokenizers.Tokenizer:
-    """A byte-level BPE that cuts text like one of the known families, trained on the corpus."""
+def byte_level(kind: str = "smollm", more: str = "") -> tokenizers.Tokenizer:
+    """A byte-level BPE that cuts text like one of the known families, trained on the corpus and on what `more` there is."""
     tokenizer = tokenizers.Tokenizer(models.BPE(ignore_merges=kind in ("llama-bpe", "tekken")))
     words = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
     plain = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
@@ -60,7 +60,7 @@ def byte_level(kind: str = "smollm") -> tokenizers.Tokenizer:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator([corpus()[:200_000]], trainer)
+    tokenizer.train_from_iterator([corpus()[:200_000], more], trainer)
     return tokenizer
 
 

@@ -82,8 +82,11 @@ def test_it_answers_as_transformers_does(architecture: str, changes: dict[str, A
     np.testing.assert_allclose(got, expected, atol=1e-3)
 
 
-@pytest.mark.parametrize(("dtype", "bound"), [("float16", 0.02), ("bfloat16", 0.05)])
-def test_a_half_precision_checkpoint_keeps_its_type_and_every_bit(dtype: str, bound: float, tmp_path: Path) -> None:
+# llama.cpp rounds what goes into a matrix product to the type of the matrix: to 8 bits with bf16, to 11 with f16. Weights drawn this wide
+# magnify that. Transformers in float32, with the inputs of its linear layers rounded to bf16, is off by the same 0.155 standard deviations
+# and has a least cosine of 0.9985; a wrong rotation is off by more than 0.5.
+@pytest.mark.parametrize(("dtype", "bound", "cosine"), [("float16", 0.02, 0.999), ("bfloat16", 0.25, 0.997)])
+def test_a_half_precision_checkpoint_keeps_its_type_and_every_bit(dtype: str, bound: float, cosine: float, tmp_path: Path) -> None:
     folder = tiny.save(tmp_path / "hub", tiny.drawn().to(getattr(torch, dtype)), max_shard_size="700KB")
     assert len(list(folder.glob("*.safetensors"))) > 2
     made = convert(folder, tmp_path / "x.gguf")
@@ -93,8 +96,12 @@ def test_a_half_precision_checkpoint_keeps_its_type_and_every_bit(dtype: str, bo
     stored = {name: value for path in folder.glob("*.safetensors") for name, value in load_file(path).items()}
     down = stored["model.layers.1.mlp.down_proj.weight"]
     assert np.array_equal(np.array(tensors["blk.1.ffn_down.weight"].data).view(np.int16).ravel(), down.view(torch.int16).numpy().ravel())
-    found = parity(folder, made.path, TOKENS, tmp_path, largest=bound, cosine=0.999, threads=1)
-    assert [finding.passed for finding in found] == [True, True]
+    found = parity(folder, made.path, TOKENS, tmp_path, largest=bound, cosine=cosine, threads=1)
+    assert [finding.passed for finding in found] == [True, True], found
+    # Without that rounding the same weights answer alike: what is left above is llama.cpp's arithmetic, not the conversion.
+    exact = convert(folder, tmp_path / "exact.gguf", "f32")
+    found = parity(folder, exact.path, TOKENS, tmp_path, largest=1e-3, cosine=0.99999, threads=1)
+    assert [finding.passed for finding in found] == [True, True], found
 
 
 def test_parity_sees_a_wrong_rotation(copy: Path, tmp_path: Path) -> None:
@@ -184,7 +191,8 @@ def test_weights_too_large_for_float16_are_named(copy: Path, tmp_path: Path) -> 
     [
         ({"architectures": ["GPT2LMHeadModel"]}, "known are LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM"),
         ({"architectures": None}, "architecture None cannot be converted"),
-        ({"num_hidden_layers": 0, "hidden_size": "wide"}, "num_hidden_layers: expected a positive number, got 0; hidden_size"),
+        ({"num_hidden_layers": 0, "hidden_size": "wide"}, "num_hidden_layers: expected a positive number, got 0"),
+        ({"num_hidden_layers": 0, "hidden_size": "wide"}, "hidden_size: expected a positive number, got 'wide'"),
         ({"rope_parameters": {"rope_type": "dynamic", "factor": 2.0}}, "rope type: 'dynamic' cannot be converted"),
         ({"rope_parameters": {"rope_type": "llama3", "factor": 8.0}}, "rope llama3: low_freq_factor: expected a positive number, got None"),
         ({"rope_parameters": {"rope_type": "yarn", "factor": 8.0, "beta_fast": 16}}, "rope yarn: beta_fast: expected 32, got 16"),
