@@ -82,7 +82,9 @@ def _place(values: Mapping[str, F32], names: Sequence[str], index: int) -> str:
 
 def _cosine(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:
     """1 where both are next to nothing: two zeros point the same way."""
-    size = float(np.linalg.norm(a) * np.linalg.norm(b))
-    if np.linalg.norm(a) < _TINY and np.linalg.norm(b) < _TINY:
+    left, right = float(np.linalg.norm(a)), float(np.linalg.norm(b))
+    if not np.isfinite(left * right):
+        return float("nan")
+    if left < _TINY and right < _TINY:
         return 1.0
-    return float(a @ b / size) if size > 0 else 0.0
+    return float(a @ b) / (left * right) if left * right > 0 else 0.0

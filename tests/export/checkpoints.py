@@ -65,6 +65,7 @@ def encoder(folder: Path, kind: str, *, labels: Sequence[str] = LABELS, problem:
         "distilbert": lambda: t.DistilBertConfig(dim=24, n_layers=2, n_heads=4, hidden_dim=32, vocab_size=ROWS),
         "roberta": lambda: t.RobertaConfig(**wide, **after),
         "xlm-roberta": lambda: t.XLMRobertaConfig(**wide, **after),
+        "camembert": lambda: t.CamembertConfig(**wide, **after),
         "mpnet": lambda: t.MPNetConfig(**wide, **after),
         "deberta-v2": lambda: t.DebertaV2Config(
             **wide,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,15 @@ import checkpoints
 import numpy as np
 import onnx
 import pytest
-from affectrt_export import families, runner
+from affectrt_export import checks, families, runner
+from affectrt_export.families import encoder
 from affectrt_export.parity import parity
 from affectrt_export.spec import Bounds, ExportError, Feeds, Model
 from tokenizers import Tokenizer
 
 TEXTS = ("I finally passed the exam!", "noise", "it drives me mad", "the train leaves at nine so happy I passed the exam", "")
 TIGHT = Bounds(parity_max=1e-5, parity_mean=1e-6, parity_cosine=0.999999)
-KINDS = ("bert", "roberta", "xlm-roberta", "distilbert", "minilm", "electra", "albert", "mpnet", "deberta-v2", "modernbert")
+KINDS = ("bert", "roberta", "xlm-roberta", "distilbert", "minilm")
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -66,7 +68,8 @@ def test_every_layer_is_named_and_no_bias_is_shared(read: Model) -> None:
     graph = onnx.load_from_string(read.onnx).graph
     names = [node.name for node in graph.node]
     assert all(names) and len(set(names)) == len(names)
-    assert sum("layer" in name.lower() and name.endswith("/MatMul") for name in names) >= 12
+    # Of a name that comes twice (two products of an attention, ALBERT's layers, which are one that runs twice) the second ends in ".2".
+    assert sum("layer" in name.lower() and re.search(r"/MatMul(\.\d+)?$", name) is not None for name in names) >= 12
     vectors = {tensor.name for tensor in graph.initializer if len(tensor.dims) < 2 and tensor.data_type == onnx.TensorProto.FLOAT}
     readers = [name for node in graph.node for name in node.input if name in vectors]
     assert len(readers) == len(set(readers))
@@ -78,6 +81,13 @@ def test_the_tokenizer_comes_without_padding_and_truncation(read: Model) -> None
     content = json.loads(read.contract.files["tokenizer.json"])
     assert content["padding"] is None and content["truncation"] is None
     assert read.contract.inputs[0]["tokenizer"] == "tokenizer.json"
+
+
+@pytest.fixture
+def unwritten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the ONNX file, which takes seconds and is not what these tests look at."""
+    monkeypatch.setattr(encoder, "_export", lambda *_: b"")
+    monkeypatch.setattr(checks, "check_network", lambda *_: None)
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +111,7 @@ def test_reading_twice_gives_the_same_bytes(folder: Path, roberta: Path) -> None
     assert [entry["sha256"] for entry in one.source] == [entry["sha256"] for entry in two.source]
 
 
+@pytest.mark.usefixtures("unwritten")
 def test_positions_end_where_the_network_has_none(roberta: Path) -> None:
     # 42 places, of which those up to the pad id (1) are never used.
     assert families.read(roberta).contract.inputs[0]["max_tokens"] == 40
@@ -108,6 +119,7 @@ def test_positions_end_where_the_network_has_none(roberta: Path) -> None:
         families.read(roberta, options=families.Options(max_tokens=41))
 
 
+@pytest.mark.usefixtures("unwritten")
 @pytest.mark.parametrize(
     ("problem", "labels", "decode", "kind"),
     [
@@ -143,7 +155,6 @@ def test_a_vocabulary_that_the_table_has_no_rows_for(folder: Path) -> None:
         ({}, {"cls_token": {"content": "</s>"}, "do_lower_case": True}, "begin with '</s>' .3., it begins with 2"),
         ({}, {"do_lower_case": False}, "lowercase True, tokenizer_config.json says do_lower_case False"),
         ({"problem_type": "ranking"}, {}, "problem_type of .* was expected, got 'ranking'"),
-        ({"id2label": None}, {}, "placeholders|no labels"),
         ({"id2label": {"0": "LABEL_0", "1": "LABEL_1", "2": "LABEL_2"}}, {}, "placeholders for labels .* labels file"),
         ({"id2label": {"0": "joy", "1": "joy", "2": "fear"}}, {}, "every label was expected once.*joy"),
         ({"id2label": {"0": "joy", "1": "unknown", "2": "fear"}}, {}, "a label named unknown"),
@@ -155,6 +166,13 @@ def test_what_does_not_agree_is_refused(folder: Path, config: dict[str, Any], se
     checkpoints.edit(folder / "config.json", **config)
     checkpoints.edit(folder / "tokenizer_config.json", **settings)
     with pytest.raises(ExportError, match=words):
+        families.read(folder)
+
+
+def test_no_labels(tmp_path: Path) -> None:
+    folder = checkpoints.encoder(tmp_path / "m", "distilbert", labels=("a", "b"))
+    checkpoints.edit(folder / "config.json", id2label=None)
+    with pytest.raises(ExportError, match=r"names no labels \(id2label\) of its 2 outputs; name them in a labels file"):
         families.read(folder)
 
 
@@ -177,6 +195,7 @@ def test_a_tokenizer_of_another_kind_of_file(folder: Path) -> None:
         families.read(folder)
 
 
+@pytest.mark.usefixtures("unwritten")
 def test_a_slow_tokenizer_is_converted(tmp_path: Path) -> None:
     folder = checkpoints.encoder(tmp_path / "m", "distilbert")
     whole = families.read(folder)
@@ -212,14 +231,18 @@ def test_weights_of_other_shapes(folder: Path) -> None:
         families.read(folder)
 
 
+@pytest.mark.usefixtures("unwritten")
 def test_a_pickle_of_tensors_is_read_and_one_of_objects_is_not(folder: Path) -> None:
     import torch
     from safetensors.torch import load_file
 
-    before = families.read(folder)
+    feed = {"input_ids": np.array([[2, 9, 8, 3]]), "attention_mask": np.ones((1, 4), np.int64)}
+    before = families.read(folder).reference
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
-    assert families.read(folder).onnx == before.onnx
+    after = families.read(folder).reference
+    assert before is not None and after is not None
+    np.testing.assert_array_equal(after(feed)["logits"], before(feed)["logits"])
     torch.save(torch.nn.Linear(2, 2), folder / "pytorch_model.bin")
     with pytest.raises(ExportError, match=r"pytorch_model.bin: a file of tensors was expected, it holds pickled Python objects"):
         families.read(folder)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +28,9 @@ def load(source: Source, auto: str) -> tuple[Any, list[Path]]:
     more: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
         config = transformers.AutoConfig.from_pretrained(str(source.place), **more)
-        more |= {"config": config, "dtype": "float32", "attn_implementation": "eager", "output_loading_info": True}
-        if files[0].suffix == ".bin":
-            more |= {"state_dict": state(files[0])}
-        else:
-            more |= {"use_safetensors": True}
-        where = None if "state_dict" in more else str(source.place)
-        network, info = getattr(transformers, auto).from_pretrained(where, **more)
+        more |= {"config": config, "dtype": "float32", "attn_implementation": "eager", "output_loading_info": True, "use_safetensors": True}
+        with _without_code(source, files) as folder:
+            network, info = getattr(transformers, auto).from_pretrained(str(folder), **more)
     except ExportError:
         raise
     except Exception as error:  # transformers raises what any of its parts raise
@@ -43,6 +42,21 @@ def load(source: Source, auto: str) -> tuple[Any, list[Path]]:
         )
     check_finite((name, value.numpy()) for name, value in network.state_dict().items())
     return network.eval(), files
+
+
+@contextlib.contextmanager
+def _without_code(source: Source, files: list[Path]) -> Iterator[Path]:
+    """The folder, or one with the same weights as safetensors where they are in a pickle of tensors: transformers then opens no pickle."""
+    if files[0].suffix != ".bin":
+        yield source.place
+        return
+    from safetensors.torch import save_file
+
+    with tempfile.TemporaryDirectory() as place:
+        # A copy of each: weights that are tied share memory, which the format does not allow.
+        tensors = {name: value.clone().contiguous() for name, value in state(files[0]).items()}
+        save_file(tensors, Path(place) / "model.safetensors", {"format": "pt"})
+        yield Path(place)
 
 
 def state(path: Path) -> dict[str, Any]:
