@@ -57,7 +57,9 @@ def test_shared_biases_do_not_leave_layers_in_fp32() -> None:
     assert not any(ops[op] for op in FLOAT_LAYERS)
 
 
-@pytest.mark.parametrize(("inputs", "width", "classes", "height", "side"), [(1, 7, 2, 13, 17), (3, 13, 11, 31, 8), (5, 3, 3, 9, 9)])
+@pytest.mark.parametrize(
+    ("inputs", "width", "classes", "height", "side"), [(1, 7, 2, 13, 17), (3, 13, 11, 31, 8), (5, 3, 3, 9, 9), (5, 1, 3, 9, 9)]
+)
 def test_odd_sizes(inputs: int, width: int, classes: int, height: int, side: int) -> None:
     model = convnet(width, inputs=inputs, width=width, classes=classes)
     some = pictures(16, inputs, height, side)

@@ -67,7 +67,7 @@ def weighted(net: Net, ops: Sequence[str]) -> list[Weighted]:
 def unsigned(limits: Range) -> tuple[np.float32, np.uint8]:
     """Scale and zero point of uint8 that covers (low, high), 0 among them exactly."""
     low, high = min(limits[0], 0.0), max(limits[1], 0.0)
-    scale = np.float32((high - low) / 255) if high > low else np.float32(1)
+    scale = np.float32((high - low if high > low else 1.0) / 255)  # a value that is always 0 may still pass a Clip on its way
     scale = max(scale, np.finfo(np.float32).tiny)
     return scale, np.uint8(np.clip(np.rint(-low / float(scale)), 0, 255))
 
