@@ -15,6 +15,7 @@ from affectrt_export.gguf.tokenizer import BYTE, CONTROL, NORMAL, UNKNOWN, UNUSE
 from affectrt_export.spec import ExportError
 
 KINDS = ("gpt-2", "smollm", "llama-bpe", "dbrx", "qwen2", "tekken")
+WRONG = (("gpt-2", "smollm"), ("gpt-2", "llama-bpe"), ("smollm", "gpt-2"), ("smollm", "qwen2"), ("llama-bpe", "qwen2"))
 
 
 def read(folder: Path, **generation: Any) -> Vocabulary:
@@ -38,10 +39,9 @@ def test_sentencepiece_is_recognised_and_cuts_alike(tmp_path: Path) -> None:
     assert prove(tmp_path, vocabulary, "llama", tmp_path).special == {"bos": 1, "eos": 2, "unk": 0}
 
 
-@pytest.mark.parametrize(("kind", "wrong"), [("gpt-2", "smollm"), ("gpt-2", "llama-bpe"), ("smollm", "qwen2"), ("llama-bpe", "qwen2")])
+@pytest.mark.parametrize(("kind", "wrong"), WRONG)
 def test_the_proof_finds_a_wrong_name(tmp_path: Path, kind: str, wrong: str) -> None:
-    # A cut shows only where a token reaches over it. These have tokens of several digits wherever their own cuts allow them, and
-    # smollm, which cuts digits one by one, is told from qwen2 by its blanks. (Taken for gpt-2, it cuts every text as before: no fault.)
+    # A cut shows only where a token reaches over it: these have tokens of several digits wherever their own cuts allow them.
     tiny.save_tokenizer(tmp_path, tiny.byte_level(kind, "1234567 " * 2000))
     vocabulary = read(tmp_path)
     assert vocabulary.pre == kind and prove(tmp_path, vocabulary, "llama", tmp_path) == vocabulary

@@ -34,6 +34,8 @@ def read(source: str | Path, *, family: str | None = None, options: Options | No
     options = options or Options()
     found = find(source, options)
     model = _choose(found, family).read(found, options)
+    if options.task not in ("", model.contract.task):
+        raise ExportError(f"{found.origin}: a model for {model.contract.task}, the task {options.task} was asked for")
     checks.check_network(model.onnx, model.contract)
     return model
 

@@ -62,7 +62,7 @@ class Encoder:
     def read(self, source: Source, options: Options) -> Model:
         """See `affectrt_export.families.base.Family`."""
         if options.task not in ("", "text-emotion"):
-            raise ExportError(f"{source.origin}: a text model is for text-emotion, got the task {options.task}")
+            raise ExportError(f"{source.origin}: a model for text-emotion, the task {options.task} was asked for")
         network, files = pretrained.load(source, "AutoModelForSequenceClassification")
         config, kind = network.config, KINDS[source.model_type]
         outputs = int(config.num_labels)

@@ -38,7 +38,7 @@ class Image:
     def read(self, source: Source, options: Options) -> Model:
         """See `affectrt_export.families.base.Family`."""
         if options.task not in ("", "face-expression"):
-            raise ExportError(f"{source.origin}: an image model is for face-expression, got the task {options.task}")
+            raise ExportError(f"{source.origin}: a model for face-expression, the task {options.task} was asked for")
         network, files = pretrained.load(source, "AutoModelForImageClassification")
         config = network.config
         outputs = int(config.num_labels)

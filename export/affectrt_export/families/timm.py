@@ -37,7 +37,7 @@ class Timm:
     def read(self, source: Source, options: Options) -> Model:
         """See `affectrt_export.families.base.Family`."""
         if options.task not in ("", "face-expression"):
-            raise ExportError(f"{source.origin}: an image model is for face-expression, got the task {options.task}")
+            raise ExportError(f"{source.origin}: a model for face-expression, the task {options.task} was asked for")
         config = source.config
         arch = options.arch or str(config.get("architecture", ""))
         if not arch:

@@ -96,7 +96,13 @@ def export_gguf(
     out.mkdir(parents=True, exist_ok=True)
     try:
         with Job(work) as job:
-            result = _run(found, name, out, variants, parted, settings, job, progress)
+            try:
+                result = _run(found, name, out, variants, parted, settings, job, progress)
+            except ExportError:
+                # A folder in which nothing was done would only say, wrongly, that an export was killed here.
+                if [path.name for path in work.iterdir()] == ["lock"]:
+                    job.remove()
+                raise
             job.remove()
     except FileExistsError:
         raise

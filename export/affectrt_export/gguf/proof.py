@@ -16,6 +16,7 @@ PROBES = (
     "🙂🤖 👩‍👩‍👧 ✅ «quoted» — dash… ½ ⅷ ١٢٣ 3.14 0x1F",
     "x[i] += y**2; // code\n    return {'a': [1, 2, 33, 333]}",
     "   leading and trailing   ",
+    "a  5 and   42,\n    7\t8",  # blanks before digits: what tells digits cut one by one from gpt-2's words
     "word\r\nnext\r\rlast\t\tend",
     "'''''' ---- ..... !!!??? ======= ```py```",
     "a",
