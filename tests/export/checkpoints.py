@@ -22,7 +22,7 @@ def shake(network: Any, seed: int = 0) -> None:
             if not value.is_floating_point():
                 continue
             noise = torch.rand(value.shape, generator=generator)
-            if name.endswith(("running_var", "variance")) or (value.ndim < 2 and "norm" in name.lower() and name.endswith("weight")):
+            if name.endswith("running_var") or (value.ndim < 2 and name.endswith("weight")):  # a vector of weights is a norm's
                 value.copy_(0.5 + noise)
             elif value.ndim < 2:
                 value.copy_(0.2 * noise - 0.1)
