@@ -110,6 +110,9 @@ def load(path: Path) -> onnx.ModelProto:
     if proto.ByteSize() > _LIMIT_BYTES:
         raise ExportError(f"{path.name}: with its weights at most 2 GB were expected, got {proto.ByteSize() / 1e9:.1f} GB")
     weights = {tensor.name for tensor in proto.graph.initializer}
+    for tensor in proto.graph.initializer:
+        if tensor.data_location == TensorProto.DEFAULT:
+            tensor.ClearField("data_location")  # where data was outside it says so: the same network is to be the same bytes
     inputs = [value for value in proto.graph.input if value.name not in weights]  # old files list weights as inputs, which stops folding
     del proto.graph.input[:]
     proto.graph.input.extend(inputs)
