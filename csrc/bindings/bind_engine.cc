@@ -152,6 +152,6 @@ void bind_engine(pybind11::module_& module) {
       },
       py::arg("pack"), py::arg("wanted") = "auto", py::kw_only(), py::arg("providers") = ProviderList{}, py::arg("strict") = false,
       py::arg("threads") = 0,
-      "Name of a variant and its network. \"auto\": the first that needs no provider, or one that it really runs on.\n\n"
+      "Name of a variant and its network. \"auto\": the first that needs no provider, or one that was asked for and is to be had.\n\n"
       "Raises PackError, EngineError; DeviceError if the variant needs a provider that was not asked for, or none can run.");
 }

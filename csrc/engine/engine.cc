@@ -14,6 +14,7 @@ using ort::Runtime;
 
 constexpr int kAllOptimizations = 99;
 constexpr int kSeverityError = 3;
+constexpr const char* kCpu = "CPUExecutionProvider";
 
 struct TypeRow {
   DataType type;
@@ -122,6 +123,41 @@ void append(const Runtime& rt, ort::SessionOptions* session, const Provider& pro
   }
 }
 
+struct Taken {
+  std::vector<std::string> names;      // in the order in which they are offered the network; never empty
+  std::vector<std::string> fallbacks;  // those that could not be had, each with the reason
+};
+
+// Hands the providers to a session to be opened. Throws DeviceError if one cannot be had and the options are strict.
+Taken take_providers(const Runtime& rt, ort::SessionOptions* session, const EngineOptions& options) {
+  Taken taken;
+  for (const auto& provider : options.providers) {
+    if (provider.name == kCpu) {
+      taken.names.push_back(kCpu);
+      break;  // the CPU can run everything, so what stands behind it is never reached
+    }
+    const auto& known = rt.providers();
+    std::string reason;
+    if (std::find(known.begin(), known.end(), provider.name) == known.end()) {
+      reason = "not in this ONNX Runtime " + rt.version() + " (it has:";
+      for (const auto& name : known) reason += " " + name;
+      reason += ")";
+    } else {
+      try {
+        append(rt, session, provider);
+        taken.names.push_back(provider.name);
+        continue;
+      } catch (const EngineError& error) {
+        reason = error.what();
+      }
+    }
+    if (options.strict) throw DeviceError(provider.name + ": " + reason);
+    taken.fallbacks.push_back(provider.name + ": " + reason);
+  }
+  if (taken.names.empty()) taken.names.push_back(kCpu);
+  return taken;
+}
+
 std::size_t find(const std::vector<IoSpec>& specs, const std::string& name, const char* kind) {
   for (std::size_t i = 0; i < specs.size(); ++i)
     if (specs[i].name == name) return i;
@@ -134,6 +170,14 @@ std::size_t find(const std::vector<IoSpec>& specs, const std::string& name, cons
 
 const char* name_of(DataType type) { return row_of(type).name; }
 std::size_t size_of(DataType type) { return row_of(type).size; }
+
+std::vector<std::string> providers_to_be_had(const EngineOptions& options) {
+  const Runtime& rt = Runtime::get();
+  ort::SessionOptions* session = nullptr;
+  rt.check(rt.api().CreateSessionOptions(&session), "session options");
+  ort::OwnedSessionOptions owned(session);
+  return take_providers(rt, session, options).names;
+}
 
 Engine::Engine(const std::filesystem::path& model, const EngineOptions& options) {
   if (options.threads < 0) throw std::invalid_argument("threads: expected 0 (shared pool) or more, got " + std::to_string(options.threads));
@@ -153,31 +197,10 @@ Engine::Engine(const std::filesystem::path& model, const EngineOptions& options)
     rt.check(api.AddSessionConfigEntry(raw_options, "session.intra_op.allow_spinning", options.spinning ? "1" : "0"), "session options");
   }
 
-  for (const auto& provider : options.providers) {
-    if (provider.name == "CPUExecutionProvider") {
-      if (provider_.empty()) provider_ = provider.name;
-      break;  // the CPU can run everything, so what stands behind it is never reached
-    }
-    const auto& known = rt.providers();
-    std::string reason;
-    if (std::find(known.begin(), known.end(), provider.name) == known.end()) {
-      reason = "not in this ONNX Runtime " + rt.version() + " (it has:";
-      for (const auto& name : known) reason += " " + name;
-      reason += ")";
-    } else {
-      try {
-        append(rt, raw_options, provider);
-        if (provider_.empty()) provider_ = provider.name;
-        continue;
-      } catch (const EngineError& error) {
-        reason = error.what();
-      }
-    }
-    if (options.strict) throw DeviceError(provider.name + ": " + reason);
-    fallbacks_.push_back(provider.name + ": " + reason);
-  }
-  if (provider_.empty()) provider_ = "CPUExecutionProvider";
-  if (options.strict && provider_ != "CPUExecutionProvider")
+  Taken taken = take_providers(rt, raw_options, options);
+  provider_ = taken.names.front();
+  fallbacks_ = std::move(taken.fallbacks);
+  if (options.strict && provider_ != kCpu)
     rt.check(api.AddSessionConfigEntry(raw_options, "session.disable_cpu_ep_fallback", "1"), "session options");
 
   ort::Session* session = nullptr;

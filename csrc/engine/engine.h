@@ -35,6 +35,10 @@ struct EngineOptions {
   bool spinning = false;            // for a pool of its own
 };
 
+// Of the providers asked for, those that this library and this machine have, in order; the CPU where that leaves none. Throws DeviceError
+// if the options are strict and one cannot be had.
+std::vector<std::string> providers_to_be_had(const EngineOptions& options);
+
 class Engine {
  public:
   // Throws EngineError (unreadable model, provider failure when strict) or DeviceError (strict and provider absent).

@@ -30,30 +30,15 @@ std::vector<std::string> asked_for(const EngineOptions& options) {
   return names;
 }
 
-// What a network may come to run on: those asked for, less those that the library lacks. Where that leaves none, it falls back to the CPU.
-// Strict options fall back to nothing; the engine itself says what is lacking.
-std::vector<std::string> within_reach(const EngineOptions& options) {
-  std::vector<std::string> names = asked_for(options);
-  if (options.strict) return names;
-  const auto& there = ort::Runtime::get().providers();
-  std::erase_if(names, [&](const std::string& name) { return !among(there, name); });
-  if (names.empty()) names.push_back(kCpu);
-  return names;
-}
-
 OpenedVariant open_first(const Pack& pack, const EngineOptions& options) {
-  const auto reach = within_reach(options);
+  const auto there = providers_to_be_had(options);
   std::string lacking;
   for (const Variant& variant : pack.manifest().variants) {
     const auto& needed = variant.requires_providers;
-    if (needed.empty() || any_among(reach, needed)) {
-      auto engine = std::make_unique<Engine>(pack.file(variant.file), options);
-      // A provider may be in the library, and what it needs not on the machine: that shows only now.
-      if (needed.empty() || among(needed, engine->provider())) return {variant.name, std::move(engine)};
-    }
+    if (needed.empty() || any_among(there, needed)) return {variant.name, std::make_unique<Engine>(pack.file(variant.file), options)};
     lacking += "; variant " + variant.name + " needs " + joined(needed, " or ");
   }
-  throw DeviceError(pack.manifest().name + ": no variant runs with " + joined(asked_for(options), ", ") + lacking);
+  throw DeviceError(pack.manifest().name + ": no variant runs with " + joined(there, ", ") + lacking);
 }
 
 }  // namespace

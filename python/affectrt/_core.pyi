@@ -312,7 +312,7 @@ def open_variant(
     threads: typing.SupportsInt | typing.SupportsIndex = 0,
 ) -> tuple[str, Engine]:
     """
-    Name of a variant and its network. "auto": the first that needs no provider, or one that it really runs on.
+    Name of a variant and its network. "auto": the first that needs no provider, or one that was asked for and is to be had.
 
     Raises PackError, EngineError; DeviceError if the variant needs a provider that was not asked for, or none can run.
     """

@@ -7,6 +7,7 @@ import time
 import affectrt as art
 import numpy as np
 import pytest
+from affectrt.packs import DEFAULTS
 from affectrt.perception import COLORS
 
 MS = 1_000_000
@@ -45,6 +46,9 @@ def test_a_real_face(face, astronaut):
     assert right_eye[0] < nose[0] < left_eye[0] and right_eye[1] < nose[1] < mouth[1]
     assert seen.label == "happy" and seen.valence > 0.3
     assert seen.probs.dtype == np.float32 and seen.probs.sum() == pytest.approx(1, abs=1e-5)
+    for axis in ("valence", "arousal", "dominance"):
+        places = [getattr(label, axis) for label in face.packs["expression"].labels]
+        assert getattr(seen, axis) == pytest.approx(float(seen.probs @ np.array(places)), abs=1e-5)
     assert 0 < seen.confidence <= 1 and seen.reason == ""
     assert seen.landmarks is None and seen.blendshapes is None
     assert face.provider == "CPUExecutionProvider" and face.timings_ms["total"] > 0
@@ -241,7 +245,7 @@ def test_the_interpreter_runs_on_during_a_call(astronaut):
         ({"providers": [3]}, ValueError, "providers: expected names"),
         ({"threads": -1}, ValueError, "threads: expected 0 to [0-9]+, got -1"),
         ({"max_faces": 0}, ValueError, "max_faces: expected at least 1, got 0"),
-        ({"detector": "minilm-goemotions"}, ValueError, "expected a pack for face-detection, got one for text-emotion"),
+        ({"detector": DEFAULTS["text-emotion"]}, ValueError, "expected a pack for face-detection, got one for text-emotion"),
         ({"precision": "int3"}, art.PackError, "int3"),
         ({"device": "cpu", "providers": ["CPUExecutionProvider"]}, ValueError, "expected one of the two"),
         ({"providers": []}, ValueError, "at least one name"),
@@ -302,6 +306,26 @@ class TestFaceExpression:
         assert len(many) == 3
         np.testing.assert_allclose(many[0].probs, one.probs, atol=1e-6)
         assert expression([]) == []
+
+    def test_dominance(self, astronaut, altered):
+        crop, places = astronaut[60:190, 165:295], {"happy": 0.5, "angry": -1.0}
+
+        def change(manifest):
+            for label in manifest["labels"]:
+                label.pop("dominance", None)
+                if label["name"] in places:
+                    label["dominance"] = places[label["name"]]
+
+        pack = altered(DEFAULTS["face-expression"], change)
+        one = art.FaceExpression(pack, color="rgb8")(crop)
+        want = sum(place * one.probs[one.labels.index(name)] for name, place in places.items())
+        assert one.dominance == pytest.approx(want, abs=1e-6) and one.dominance > 0.1
+        (seen,) = art.Face(color="rgb8", expression=pack)(astronaut)
+        assert seen.dominance == pytest.approx(sum(p * seen.probs[seen.labels.index(n)] for n, p in places.items()), abs=1e-6)
+
+    def test_labels_without_dominance_have_none_to_speak_of(self, astronaut, altered):
+        pack = altered(DEFAULTS["face-expression"], lambda m: [label.pop("dominance", None) for label in m["labels"]])
+        assert art.FaceExpression(pack, color="rgb8")(astronaut[60:190, 165:295]).dominance == 0
 
     def test_more_than_a_batch(self, astronaut):
         expression = art.FaceExpression(color="rgb8")

@@ -3,6 +3,7 @@
 import affectrt as art
 import numpy as np
 import pytest
+from affectrt.packs import DEFAULTS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,9 +23,17 @@ def test_clear_sentences(text, sentence, labels, sign):
     seen = text(sentence, 7)
     assert seen.label in labels and seen.stamp_ns == 7 and seen.text == sentence
     assert sign == 0 or np.sign(seen.valence) == sign
-    assert -1 <= seen.arousal <= 1 and 0 < seen.confidence <= 1
+    assert -1 <= seen.arousal <= 1 and -1 <= seen.dominance <= 1 and 0 < seen.confidence <= 1
     assert seen.active[:1] == (seen.label,) or not seen.active
     assert len(seen.labels) == 28 and seen.probs.shape == (28,) and seen.probs.dtype == np.float32
+
+
+def test_dominance_is_a_mean_over_the_labels_by_probability(text, altered):
+    places = dict(zip((label.name for label in text.pack.labels), np.linspace(-1, 1, 28).round(2).tolist(), strict=True))
+    pack = altered(DEFAULTS["text-emotion"], lambda m: [label.update(dominance=places[label["name"]]) for label in m["labels"]])
+    seen = art.TextEmotion(pack)("This makes me so angry, what a disgrace.")
+    assert seen.dominance == pytest.approx(float(seen.probs @ np.array(list(places.values())) / seen.probs.sum()), abs=1e-5)
+    assert text("").dominance == 0
 
 
 @pytest.mark.parametrize("sentence", ["", "   ", "\n\t", "\u200b", "\x00", "\u3000"])
@@ -88,16 +97,6 @@ def test_eight_threads_share_one_engine(text, each_in_a_thread):
     each_in_a_thread(lambda sentence: text(sentence).probs, sentences, repeats=10)
 
 
-def test_a_variant_made_for_the_cpu_is_not_run_elsewhere():
-    elsewhere = ["CUDAExecutionProvider"]
-    with pytest.raises(art.DeviceError, match="variant int8 needs CPUExecutionProvider, which was not asked for"):
-        art.TextEmotion(providers=elsewhere, precision="int8")
-    with pytest.raises(art.DeviceError, match="CUDAExecutionProvider"):
-        art.TextEmotion(providers=elsewhere, strict=True)
-    fallen = art.TextEmotion(providers=elsewhere)
-    assert fallen.provider == "CPUExecutionProvider" and "CUDAExecutionProvider" in fallen.fallbacks[0]
-
-
 def test_the_wrong_pack():
     with pytest.raises(ValueError, match="expected a pack for text-emotion, got one for face-expression"):
-        art.TextEmotion("xception-fer7")
+        art.TextEmotion(DEFAULTS["face-expression"])
