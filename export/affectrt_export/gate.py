@@ -67,22 +67,25 @@ def judge(
             f"logits of both networks of the labels' shape {examples.truth.shape} were expected, "
             f"got {candidate.shape} and {reference.shape}"
         )
-    broken = np.flatnonzero(~np.isfinite(candidate).all(1))
-    if len(broken):
-        why = (
-            f"{len(broken):,} of {len(examples):,} examples give outputs that are no finite numbers (NaN or infinity), "
-            f"the first is example {broken[0] + 1} of {examples.name}."
-        )
-        right = [Finding(gate, False, float("nan"), bound, why) for gate, bound in _quality_bounds(bounds)]
-    else:
+    right = _broken(candidate, examples.name, bounds)
+    if not right:
         right = [_accuracy(candidate, reference, contract, examples, bounds.accuracy_drop)]
         right.append(_class(candidate, reference, contract, examples, bounds.class_drop))
     return [*right, *judge_cost(kind, size_bytes=size_bytes, parent_size_bytes=parent_size_bytes, ratio=ratio, bounds=bounds)]
 
 
-def judge_cost(kind: VariantKind, *, size_bytes: int, parent_size_bytes: int, ratio: measure.Ratio | None, bounds: Bounds) -> list[Finding]:
-    """Latency and size alone, as in `judge`: where there is no labelled data."""
-    return [_latency(kind, ratio, bounds.latency_ratio), _size(kind, size_bytes, parent_size_bytes, bounds.size_ratio)]
+def judge_cost(
+    kind: VariantKind,
+    *,
+    size_bytes: int,
+    parent_size_bytes: int,
+    ratio: measure.Ratio | None,
+    bounds: Bounds,
+    candidate: F32 | None = None,
+) -> list[Finding]:
+    """Latency and size alone, as in `judge`: where there is no labelled data. Outputs that are given must still be finite numbers."""
+    broken = [] if candidate is None else _broken(candidate, "the inputs without labels", bounds)
+    return [*broken, _latency(kind, ratio, bounds.latency_ratio), _size(kind, size_bytes, parent_size_bytes, bounds.size_ratio)]
 
 
 def judge_with(
@@ -142,6 +145,18 @@ def losses(candidate: F32, reference: F32, contract: Contract, examples: Example
         if truth[:, k].any()
     ]
     return sorted(out, key=lambda loss: -loss.drop)
+
+
+def _broken(logits: F32, data: str, bounds: Bounds) -> list[Finding]:
+    """Failed accuracy and class where some outputs (N, ...) are no finite numbers, else nothing."""
+    rows = np.flatnonzero(~np.isfinite(logits.reshape(len(logits), -1)).all(1))
+    if not len(rows):
+        return []
+    why = (
+        f"{len(rows):,} of {len(logits):,} examples give outputs that are no finite numbers (NaN or infinity), "
+        f"the first is example {rows[0] + 1} of {data}."
+    )
+    return [Finding(gate, False, float("nan"), bound, why) for gate, bound in _quality_bounds(bounds)]
 
 
 def _f1(said: Bools, truth: Bools) -> tuple[F64, F64]:

@@ -167,6 +167,12 @@ def test_size_at_and_over_its_bound() -> None:
 def test_cost_can_be_judged_without_labels() -> None:
     found = gate.judge_cost(KIND, size_bytes=200, parent_size_bytes=400, ratio=QUICK, bounds=Bounds())
     assert [(finding.gate, finding.passed, finding.value) for finding in found] == [("latency", True, 0.5), ("size", True, 0.5)]
+    outputs = made()[1]
+    costs = {"size_bytes": 200, "parent_size_bytes": 400, "ratio": QUICK, "bounds": Bounds()}
+    assert gate.judge_cost(KIND, **costs, candidate=outputs) == found  # type: ignore[arg-type]
+    outputs[7, 1] = np.nan
+    broken = gate.judge_cost(KIND, **costs, candidate=outputs)  # type: ignore[arg-type]
+    assert not broken[0].passed and "1 of 1,000 examples give outputs that are no finite numbers" in broken[0].detail
 
 
 def test_a_gate_that_is_off_says_so_and_still_tells_the_figure() -> None:
