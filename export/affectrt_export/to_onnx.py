@@ -2,8 +2,8 @@
 
 PyTorch's exporter over `torch.export` is used: the older one that traces fixes the lengths it has seen into some encoders, silently. It
 puts batch normalisation into the convolution before it. What it leaves is tidied: nothing of this machine (stack traces, paths) stays in
-the file, and no two nodes share a bias. The last matters: the exporter merges equal vectors, and ONNX Runtime's static quantiser gives a
-shared bias the scale of one node that reads it, and leaves the others in fp32 without a word.
+the file, and no two nodes share a bias. The exporter merges equal vectors; a quantised bias has the scale of one node's input and weight,
+so that a shared one is right for one reader only, unless the quantiser looks after that (ONNX Runtime 1.32 does, by copies).
 """
 
 from __future__ import annotations

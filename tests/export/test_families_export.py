@@ -72,25 +72,6 @@ def test_equal_biases_are_one_each_and_layers_have_their_names() -> None:
     np.testing.assert_allclose(runner.Onnx(model)({"x": x})["y"], wanted, rtol=1e-5, atol=1e-6)
 
 
-def test_the_static_quantiser_then_quantises_every_convolution(tmp_path: Path) -> None:
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
-
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self.left = [{"x": np.random.default_rng(i).normal(size=(1, 2, 6, 6)).astype(np.float32)} for i in range(3)]
-
-        def get_next(self) -> dict[str, np.ndarray] | None:
-            return self.left.pop() if self.left else None
-
-    (tmp_path / "fp32.onnx").write_bytes(made(network()))
-    quantize_static(tmp_path / "fp32.onnx", tmp_path / "int8.onnx", Reader(), quant_format=QuantFormat.QDQ, per_channel=True)
-    graph = onnx.load(tmp_path / "int8.onnx").graph
-    writers = {output: node.op_type for node in graph.node for output in node.output}
-    for node in graph.node:
-        if node.op_type == "Conv":
-            assert [writers.get(name) for name in node.input] == ["DequantizeLinear"] * 3, node.name
-
-
 def test_the_same_bytes_in_another_process() -> None:
     code = "import hashlib, test_families_export as t; print(hashlib.sha256(t.made(t.network())).hexdigest())"
     environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
