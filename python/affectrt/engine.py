@@ -128,8 +128,8 @@ class Engine(Configured):
     def of_pack(cls, pack: _core.Pack, wanted: str = "auto", settings: EngineSettings | None = None) -> tuple[str, Engine]:
         """The variant `wanted` of a pack, by name or precision, and its name.
 
-        "auto" is the first that needs no provider, or one that was asked for and is to be had. Raises `PackError` (no such variant, a file that has not
-        been pulled), `EngineError`; `DeviceError` if the variant needs a provider that was not asked for, or if none can run.
+        "auto" is the first that needs no provider, or one that was asked for and is to be had. Raises `PackError` (no such variant, a file
+        that has not been pulled), `EngineError`; `DeviceError` if the variant needs a provider that was not asked for, or if none can run.
         """
         engine = cls.__new__(cls)
         engine.settings = settings or EngineSettings()

@@ -87,7 +87,9 @@ def verify(pack: Pack, *, variant: str | None = None, providers: Providers | Non
 
 
 def _variant(pack: Pack, name: str, providers: Providers | None, threads: int) -> list[Outcome]:
-    entry = next((e for e in pack.manifest["variants"] if name in (e["name"], e["precision"])), None)
+    variants = pack.manifest["variants"]
+    # By name first: a variant may stand behind another one of the precision that is its name.
+    entry = next((e for key in ("name", "precision") for e in variants if e[key] == name), None)
     if entry is None:
         raise PackError(f"{pack.name}: no variant {name!r}; there are {', '.join(pack.variants)}")
 

@@ -114,14 +114,20 @@ def test_a_variant_made_for_the_cpu_is_not_run_elsewhere(altered):
         assert fallen.provider == CPU and NOBODY in fallen.fallbacks[0]
 
 
-@pytest.mark.parametrize("cpu", [[], [CPU]])
-def test_a_provider_that_the_library_names_and_the_machine_lacks(two, astronaut, cpu):
-    """As onnxruntime-gpu does without a GPU: a provider is in the library's list, and taking it fails. Azure's always does."""
-    make, pack = two
+def require_listed(pack):
+    """Makes the first variant need a provider that the library lists and nobody can have; its name."""
     (listed,) = [name for name in _core.ort_info()["providers"] if name not in (CPU, CUDA, TENSORRT)][:1] or [NOBODY]
     edited = json.loads((Path(pack) / "pack.json").read_text())
     edited["variants"][0]["requires"] = [listed]
     (Path(pack) / "pack.json").write_text(json.dumps(edited))
+    return listed
+
+
+@pytest.mark.parametrize("cpu", [[], [CPU]])
+def test_a_provider_that_the_library_names_and_the_machine_lacks(two, astronaut, cpu):
+    """As onnxruntime-gpu does without a GPU: a provider is in the library's list, and taking it fails. Azure's always does."""
+    make, pack = two
+    listed = require_listed(pack)
     model = make(pack, providers=[listed, *cpu])
     assert model.provider == CPU and model.fallbacks
     assert np.isfinite(answer(model, astronaut)).all()
@@ -133,6 +139,24 @@ def test_verify_says_which_cannot_run_here(two):
     assert [one.status for one in outcomes if one.variant == "engine"] == [CANNOT_RUN]
     assert next(one.detail for one in outcomes if one.variant == "engine") == f"needs {NOBODY} or {TENSORRT}"
     assert {one.status for one in outcomes if one.variant != "engine"} == {PASSED}
+
+
+def test_verify_of_a_provider_that_is_listed_and_cannot_be_had(two):
+    _, pack = two
+    listed = require_listed(pack)
+    one, *others = verify(open_pack(pack))
+    assert (one.variant, one.status) == ("engine", CANNOT_RUN) and listed in one.detail
+    assert {other.status for other in others} == {PASSED}
+
+
+def test_verify_goes_by_name_before_precision(altered):
+    def change(manifest):
+        own = manifest["variants"][0]
+        manifest["variants"] = [{**own, "name": "first", "precision": "fp16"}, {**own, "name": "fp16", "precision": "fp32"}]
+
+    for name in MAKERS:
+        outcomes = verify(open_pack(altered(name, change)))
+        assert {one.variant for one in outcomes} == {"first", "fp16"}
 
 
 def test_verify_takes_any_one_of_the_providers_needed(altered):

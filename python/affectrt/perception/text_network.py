@@ -69,7 +69,8 @@ class TextNetwork:
         output = next((spec for spec in self.engine.outputs if spec.name == self._output), None)
         good = output is not None and output.dtype == "float32" and len(output.shape) == len(shape) and output.shape[-1] in (-1, shape[-1])
         if not good:
-            raise PackError(f"{name}: expected an output {self._output!r} of float32 {list(shape)}, got {output}")
+            got = output or [spec.name for spec in self.engine.outputs]
+            raise PackError(f"{name}: expected an output {self._output!r} of float32 {list(shape)}, got {got}")
 
     def tokens(self, text: str) -> Tokens:
         """`text` as the network reads it."""
