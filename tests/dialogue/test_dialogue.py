@@ -33,8 +33,8 @@ def bare(path, **options):
 
 
 def test_it_says_what_it_runs_on(dialogue):
-    info = dialogue.info
-    assert (info.pack, info.precision, info.provider, info.device) == (DEFAULTS["dialogue"], "q4_1", "llama.cpp/CPU", "cpu")
+    info, default = dialogue.info, open_pack(DEFAULTS["dialogue"]).variant()
+    assert (info.pack, info.precision, info.provider, info.device) == (DEFAULTS["dialogue"], default.precision, "llama.cpp/CPU", "cpu")
     assert (info.threads, info.context_tokens) == (1, 2048)
     assert dialogue.sampling.max_tokens == 160
     assert (dialogue.providers, dialogue.strict) == (None, False)
@@ -187,7 +187,7 @@ def test_missing_files(tmp_path):
 
 def test_a_pack_that_was_not_pulled_names_the_command(tmp_path, monkeypatch):
     monkeypatch.setenv("AFFECTRT_CACHE_DIR", str(tmp_path))
-    with pytest.raises(PackError, match="affectrt packs pull smollm2-135m"):
+    with pytest.raises(PackError, match=f"affectrt packs pull {DEFAULTS['dialogue']}"):
         Dialogue()
 
 
@@ -196,7 +196,7 @@ def test_a_bare_file_opens_only_unverified(dialogue_pack):
     with pytest.raises(PackError, match="allow_unverified=True"):
         Dialogue(path)
     with bare(path, context_tokens=256) as opened:
-        assert (opened.precision, opened.pack.verified) == ("q4_1", False)
+        assert (opened.precision, opened.pack.verified) == (dialogue_pack.variant().precision, False)
         assert opened.conversation().reply("Hello!", max_tokens=2).read()
 
 
