@@ -1,4 +1,4 @@
-"""The figures of docs/decisions/quantisation.md: size, load time, latency against fp32 and score of every variant of one model.
+"""The figures of docs/decisions/quantisation.md: size, load time, time against fp32, score of every variant of one model.
 
 python -m affectrt_export.variants.figures SOURCE --data FILE --calibration FILE [--license ID] [--contract FILE]
 
@@ -110,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if read.examples:
         given = data.take(given, np.linspace(0, len(given) - 1, read.examples).astype(int))
     calibration = data.read(read.calibration, model.contract)
-    print(f"variant                  |       MB | load, CPU ms | CPU time to fp32 | score on {given.name}\n--- | ---: | ---: | ---: | ---:")
+    print(f"variant | MB | load, CPU ms | CPU time to fp32 | score on {given.name}\n--- | ---: | ---: | ---: | ---:")
     for _, _, text in rows(model, given, calibration, read.pairs):
         print(text, flush=True)
 

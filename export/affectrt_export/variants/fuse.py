@@ -1,6 +1,6 @@
 """Steps of an encoder joined for ONNX Runtime's CPU provider: products of one input into one, GELU into one operator.
 
-Attention and the sum before a normalisation stay as they are: measured, their fused operators are no faster beside int8 products
+Attention and the sum before a normalisation stay as they are: beside int8 products their fused operators gain nothing on sentences
 (docs/decisions/quantisation.md).
 """
 
