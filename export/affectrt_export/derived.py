@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from affectrt.packs import Pack, open_pack
 from affectrt_export import data as labelled
 from affectrt_export import pipeline, runner, variants
 from affectrt_export.publish import U8, Identity
-from affectrt_export.spec import Bounds, Contract, ExportError, Model, Progress
+from affectrt_export.spec import Bounds, Contract, ExportError, Feeds, Maker, Model, Progress
 from affectrt_export.terminal import words
 
 MASTER = "master"
@@ -25,15 +25,13 @@ def derive(
     """Writes to `out` a pack of the pack's name with the variants named in `to` (with commas), judged against its master.
 
     data: labelled data of the pack's task; without it the variants are held against the master's answers on the golden inputs only.
-    ExportError: no master in the pack, an unknown variant, int8-trt without data to calibrate with.
+    ExportError: no master in the pack, an unknown variant.
     """
     names = words(to)
     if not names or set(names) - set(DERIVED):
         raise ExportError(f"--to: some of {', '.join(DERIVED)} were expected, got {to!r}")
-    if "int8-trt" in names and data is None:
-        raise ExportError("int8-trt is calibrated with examples: give labelled data with --data")
     opened = open_pack(pack)
-    model = _model(opened)
+    model = _model(opened, data is not None)
     identity = _identity(opened, f"affectrt export derive {opened.name} --to {','.join(names)} --out DIR")
     judged = None if data is None else labelled.read(data, model.contract)
     none = Bounds(accuracy_drop=None, class_drop=None)
@@ -52,7 +50,7 @@ def derive(
     return pipeline.export(request, progress)
 
 
-def _model(pack: Pack) -> Model:
+def _model(pack: Pack, with_data: bool) -> Model:
     if MASTER not in pack.variants:
         raise ExportError(f"pack {pack.name}: a variant {MASTER!r} to derive from was expected, it has {', '.join(pack.variants)}")
     manifest = pack.manifest
@@ -75,7 +73,17 @@ def _model(pack: Pack) -> Model:
         convolutional=variants.is_convolutional(master),
         license=pack.license,
         source=[*manifest["source"]],
+        makers={to: _maker(master, to, with_data) for to in ("fp16", "int8-trt")},
     )
+
+
+def _maker(master: bytes, to: str, with_data: bool) -> Maker:
+    """Of the master itself: where the user gave no examples, the ranges that it carries count, not those of a few golden inputs."""
+
+    def make(model: bytes, calibration: Sequence[Feeds], keep: frozenset[str]) -> bytes:
+        return variants.derive(master, to, calibration if with_data else (), keep=keep)
+
+    return make
 
 
 def _identity(pack: Pack, command: str) -> Identity:

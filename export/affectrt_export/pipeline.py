@@ -114,7 +114,7 @@ class _Export:
     def __init__(self, request: Request, kinds: Sequence[VariantKind], job: Job, progress: Progress | None) -> None:
         self.request, self.kinds, self.job, self.progress = request, kinds, job, progress
         self.model = request.model
-        self.notes = list(request.notes)
+        self.notes = [*request.notes, *request.model.notes]
         self.calibration, self.evaluation = self._examples()
         self.data_key = digest_of_feeds(self.evaluation.feeds)
 
@@ -209,6 +209,7 @@ class _Export:
         of: bytes | None = None,
     ) -> Outcome:
         shown = onnx or of
+        self.notes += [f"{kind.name}: {note}" for note in known.notes_of(onnx or b"")] if onnx else []
         quality = latency = None
         if shown is not None:
             if len(self.evaluation.truth):
@@ -240,7 +241,9 @@ class _Export:
             except ExportError as error:
                 return [Finding("run", False, float("nan"), None, str(error))]
             if not len(self.evaluation.truth):
-                return gate.judge_cost(kind, size_bytes=len(model), parent_size_bytes=len(parent), ratio=ratio, bounds=bounds)
+                return gate.judge_cost(
+                    kind, size_bytes=len(model), parent_size_bytes=len(parent), ratio=ratio, bounds=bounds, candidate=logits
+                )
             return gate.judge(
                 kind,
                 logits,
@@ -303,7 +306,8 @@ class _Export:
         )
         place = request.out / f"{identity.name}.report"
         report.write(record, place)
-        pack = publish.publish(request.out, self.model, identity, wanted, license=request.license, replace=request.replace)
+        fp32 = next((outcome.quality for outcome in outcomes if outcome.kind.name == REFERENCE), None)
+        pack = publish.publish(request.out, self.model, identity, wanted, fp32=fp32, license=request.license, replace=request.replace)
         return Result(pack, place, record)
 
 

@@ -71,18 +71,25 @@ def feeds_of(contract: Contract, identity: Identity) -> dict[str, Feeds]:
 
 
 def publish(
-    folder: Path, model: Model, identity: Identity, outcomes: Sequence[Outcome], *, license: str = "", replace: bool = True
+    folder: Path,
+    model: Model,
+    identity: Identity,
+    outcomes: Sequence[Outcome],
+    *,
+    fp32: Quality | None = None,
+    license: str = "",
+    replace: bool = True,
 ) -> Path | None:
     """Writes the pack of all published outcomes to `folder`/name; the first is its reference. None where nothing was published.
 
-    license: SPDX id of the weights where the source names none. Raises ValueError for what the pack format does not allow.
+    fp32: how right the network is in fp32, which the figures of each variant stand beside. license: SPDX id of the weights where the
+    source names none. Raises ValueError for what the pack format does not allow.
     """
     good = [outcome for outcome in outcomes if outcome.published]
     if not good:
         return None
     contract, feeds = model.contract, feeds_of(model.contract, identity)
     answers = [_answers(contract, outcome, feeds) for outcome in good]
-    reference_quality = next((o.quality for o in outcomes if o.kind.name == "fp32"), None)
     variants = []
     for outcome, answer in zip(good, answers, strict=True):
         kind = outcome.kind
@@ -96,7 +103,7 @@ def publish(
                 "precision": kind.precision,
                 "golden_tolerance_abs": base if outcome is good[0] else _up(base + 1.5 * apart),
                 "requires": list(kind.requires),
-                "measured": _measured(outcome.quality, reference_quality, identity.command),
+                "measured": _measured(outcome.quality, fp32, identity.command),
             }
         )
     files: dict[str, bytes | Path] = {**contract.files}

@@ -178,8 +178,6 @@ def test_latency_and_its_ratio_tell_a_large_network_from_a_small_one() -> None:
     assert 0 < quick.p50_ms <= quick.p90_ms <= quick.p95_ms <= quick.p99_ms and quick.runs == 60 == seen[-1]
     ratio = measure.latency_ratio(large, small, inputs(9), pairs=60)
     assert 5 < ratio.low <= ratio.median <= ratio.high and ratio.pairs == 60
-    same = measure.latency_ratio(large, large, inputs(9), pairs=60)
-    assert same.low <= 1.05 and same.high >= 0.95 and 0.8 < same.median < 1.25
 
 
 def test_measuring_ends_when_its_time_is_over() -> None:

@@ -141,6 +141,21 @@ def test_a_sound_network_becomes_a_pack_that_proves_itself(given: Path, tmp_path
     assert expression(np.zeros((24, 24), np.uint8), color="mono8").labels == NAMES
 
 
+def test_variants_are_derived_from_the_master_in_a_pack(given: Path, tmp_path: Path) -> None:
+    code, _, err = export(arguments(given, tmp_path / "made", "--variants", "master"))
+    assert code == 0, err
+    pack = str(tmp_path / "made" / "faces")
+    for to, more in (("fp16,int8-trt", ()), ("fp32,fp16", ("--data", str(given / "judge.npz")))):
+        out = tmp_path / to
+        code, said, err = export(["export", "derive", pack, "--to", to, "--out", str(out), *more, "-o", "json"])
+        assert code == 0 and said["passed"], err
+        assert art.open_pack(str(out / "faces")).variants == tuple(to.split(","))
+    code, _, err = export(["export", "derive", "xception-fer7", "--to", "fp16", "--out", str(tmp_path / "x")])
+    assert code == 1 and "a variant 'master' to derive from was expected" in err
+    code, _, err = export(["export", "derive", pack, "--to", "int9", "--out", str(tmp_path / "x")])
+    assert code == 1 and "'int9'" in err and not (tmp_path / "x").exists()
+
+
 def test_a_spoiled_network_is_repaired_and_the_report_names_the_layer(given: Path, tmp_path: Path) -> None:
     code, said, err = export(arguments(given, tmp_path, "--variants", "int8,fp32", model="spoiled.onnx"))
     assert code == 0, err

@@ -16,7 +16,9 @@ def derive(
     pack: Annotated[str, typer.Argument(help="A pack with a variant `master`: a name, a folder or a .zip.")],
     to: Annotated[str, typer.Option(help="With commas: fp32, fp16, int8-trt.")],
     out: Annotated[Path, typer.Option(help="Folder that the new pack's folder and its report are written to.")],
-    data: Annotated[Path | None, typer.Option(help="Labelled data: needed for int8-trt, judges the others too.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Labelled data that judges the variants; int8-trt is then calibrated with it too.")
+    ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Take the place of a pack that is there.")] = False,
     output: OutputOption = Format.table,
 ) -> None:

@@ -44,7 +44,7 @@ def call(task: str, arguments: Mapping[str, Any], progress: Progress | None = No
                 if pipe is not None:
                     pipe.close()
         if reply is None:
-            raise ExportError(f"{task}: llama.cpp {_end(code)}{_last_words(noise)}")
+            raise ExportError(f"{task}: {_end(code)}{_last_words(noise)}")
     if "error" in reply:
         raise ExportError(f"{task}: {reply['error']}")
     return reply["result"]
@@ -76,8 +76,8 @@ def _converse(process: subprocess.Popen[bytes], request: Mapping[str, Any], prog
 
 def _end(code: int) -> str:
     if code < 0:
-        return f"was ended by {signal.Signals(-code).name}"
-    return f"ended with code {code}"
+        return f"llama.cpp was ended by {signal.Signals(-code).name}"
+    return f"its process ended with code {code}"
 
 
 def _last_words(noise: IO[bytes]) -> str:
