@@ -1,13 +1,15 @@
 """`Face` and `FaceExpression` on real pictures and on bad ones."""
 
 import pickle
+import shutil
 import threading
 import time
 
 import affectrt as art
 import numpy as np
 import pytest
-from affectrt.packs import DEFAULTS
+from affectrt import _core
+from affectrt.packs import DEFAULTS, open_pack
 from affectrt.perception import COLORS
 
 MS = 1_000_000
@@ -108,6 +110,26 @@ def test_landmarks_and_blendshapes(astronaut):
     shapes = seen.blendshapes
     assert len(shapes) == 52 and all(0 <= v <= 1 for v in shapes.values())
     assert shapes["mouthSmileLeft"] > 0.6 and shapes["mouthSmileRight"] > 0.6 and shapes["mouthFrownLeft"] < 0.1
+
+
+def mean_network(side, labels):
+    """Gray pictures of one size to as many logits as there are labels, all of them the mean."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    nodes = [
+        helper.make_node("ReduceMean", ["x"], ["m"], axes=[2, 3], keepdims=0),
+        helper.make_node("MatMul", ["m", "ones"], ["y"]),
+    ]
+    values = [
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 1, side, side]),
+        helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", labels]),
+    ]
+    ones = numpy_helper.from_array(np.ones((1, labels), np.float32), "ones")
+    graph = helper.make_graph(nodes, "mean", values[:1], values[1:], [ones])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
 
 
 def crowd(astronaut, count=6):
@@ -344,6 +366,28 @@ class TestFaceExpression:
     def test_a_flat_crop_is_unknown(self):
         seen = art.FaceExpression(color="mono8")(np.full((48, 48), 128, np.uint8))
         assert (seen.label, seen.reason, seen.confidence) == (art.UNKNOWN, "blurred face", 0.0)
+
+    def test_one_bound_of_sharpness_does_for_networks_of_every_size(self, astronaut, altered):
+        from skimage.filters import gaussian
+
+        def change(side):
+            def of(manifest):
+                manifest["inputs"][0].update(width_px=side, height_px=side, layout="nchw", color="gray", tensor="x")
+                manifest["inputs"][0].update(mean=[127.5], scale=[1 / 127.5], pad_value=[0])
+                manifest["inputs"][0].pop("crop", None)
+                manifest["outputs"] = [{"tensor": "y", "kind": "logits", "shape": [-1, len(manifest["labels"])]}]
+                manifest["decode"]["kind"] = "softmax"
+
+            return of
+
+        crop = (gaussian(astronaut[60:190, 165:295], sigma=3, channel_axis=2) * 255).astype(np.uint8)
+        pack = open_pack(DEFAULTS["face-expression"])
+        found = {}
+        for side in (48, 64, 96):
+            folder = altered(pack.name, change(side), {pack.variant().file: mean_network(side, len(pack.labels))})
+            found[side] = float(_core.CropModel(open_pack(folder)._core).classify([crop], "rgb8")[1][0])
+            shutil.rmtree(folder)
+        np.testing.assert_allclose([found[48], found[96]], found[64], rtol=0.3)
 
     def test_the_offending_crop_is_named(self, astronaut):
         with pytest.raises(ValueError, match="crop 1: expected shape"):
