@@ -98,6 +98,8 @@ def drawn(architecture: str = "LlamaForCausalLM", **changes: Any) -> Any:
     import torch
     import transformers
 
+    # Two threads wait for each other at every step, and beside other work they wait long.
+    torch.set_num_threads(1)
     config_class = getattr(transformers, architecture.replace("ForCausalLM", "Config"))
     torch.manual_seed(3)
     model = getattr(transformers, architecture)(config_class(**{**SHAPE, **changes}))
@@ -119,8 +121,6 @@ def trained(folder: Path, steps: int = 80) -> Path:
     """A Llama that has learned a little English: some seconds on one core, the same each time on one machine."""
     import torch
 
-    # Two threads wait for each other at every step, and beside other work they wait long.
-    torch.set_num_threads(1)
     tokenizer = byte_level()
     ids = torch.tensor(tokenizer.encode(corpus()[:200_000]).ids)
     torch.manual_seed(5)

@@ -146,7 +146,10 @@ def in_child(
             place.pattern, place.type = f"^{re.escape(name)}$".encode(), _TENSOR_TYPES[kind]
         params.tt_overrides = types
     if llama.llama_model_quantize(source.encode(), out.encode(), ctypes.byref(params)):
-        raise ExportError(f"{Path(source).name} to {variant}: {'; '.join(complaints) or 'llama.cpp gives no reason'}")
+        why = "; ".join(complaints) or "llama.cpp gives no reason"
+        # All that the library says of a failed write.
+        why += " (it cannot write the file: is the disk full?)" if "iostream" in why else ""
+        raise ExportError(f"{Path(source).name} to {variant}: {why}")
 
 
 def _load(variant: str, progress: Progress) -> tuple[Any, list[str]]:
