@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,8 @@ class Recipe:
 
     Faces are turned, moved and scaled into crops of `crop_px`, which are as large in it as they are in 48 px on the device: cheaper, and a
     crop that is never the whole picture keeps the network from learning its frame. The labels are noisy, so that towards the end each is
-    mixed, up to `own`, with what the network itself has said of that picture in the epochs before (Laine and Aila, 2017).
+    mixed, up to `own`, with what the network itself has said of that picture in the epochs before (Laine and Aila, 2017). After that come
+    `settle_epochs` on pictures as the device will see them, whole and little changed (Touvron et al., 2019).
     """
 
     epochs: int = 60
@@ -50,6 +51,8 @@ class Recipe:
     erase: float = 0.5
     dropout: float = 0.3
     average: float = 0.998
+    settle_epochs: int = 5
+    settle_rate: float = 0.012
     seed: int = 1
 
 
@@ -99,6 +102,18 @@ def _erased(x: torch.Tensor, share: float) -> torch.Tensor:
     return torch.where(hit, torch.randn(n, 1, 1, 1) * 0.5, x)
 
 
+def settling(how: Recipe) -> Recipe:
+    """Whole pictures, mirrored, hardly turned or moved."""
+    return replace(how, crop_px=48, turn_deg=8.0, scale_min=0.92, scale_max=1.02, erase=0.25)
+
+
+def rate(part: float, settled: float, how: Recipe) -> float:
+    """The learning rate at `part` of the main epochs or, from 1 on, at `settled` of the last ones."""
+    if part >= 1:
+        return how.settle_rate * 0.5 * (1 + math.cos(math.pi * settled))
+    return how.rate * min(part / how.warmup, 0.5 * (1 + math.cos(math.pi * max(part - how.warmup, 0) / (1 - how.warmup))))
+
+
 def logits(network: FerNet, x: torch.Tensor) -> torch.Tensor:
     """(n, labels) of whole pictures."""
     network.eval()
@@ -129,21 +144,21 @@ def train(data: Path, out: Path, minutes: float, how: Recipe) -> bool:
     own = torch.full((len(x), len(FER7)), 1 / len(FER7))
     run = Run(out, network, optimizer, how.average, own=own)
     an_epoch = len(x) // how.batch
-    plan = Plan(steps=how.epochs * an_epoch, keep_every=an_epoch, minutes=minutes, seed=how.seed)
+    main = how.epochs * an_epoch
+    plan = Plan(steps=main + how.settle_epochs * an_epoch, keep_every=an_epoch, minutes=minutes, seed=how.seed)
     hard = functional.one_hot(y, len(FER7)).float() * (1 - how.smoothing) + how.smoothing / len(FER7)
     order = {-1: y}
 
     def one_step(step: int) -> torch.Tensor:
-        part = step / plan.steps
-        factor = min(part / how.warmup, 0.5 * (1 + math.cos(math.pi * max(part - how.warmup, 0) / (1 - how.warmup))))
+        part = min(step / main, 1.0)
         for group in optimizer.param_groups:
-            group["lr"] = how.rate * factor
+            group["lr"] = rate(step / main, (step - main) / max(plan.steps - main, 1), how)
         epoch, place = divmod(step, an_epoch)
         if epoch not in order:
             order.clear()
             order[epoch] = torch.from_numpy(np.random.default_rng((how.seed, epoch)).permutation(len(x)))
         rows = order[epoch][place * how.batch : (place + 1) * how.batch]
-        crops = changed(x[rows], how).contiguous(memory_format=torch.channels_last)
+        crops = changed(x[rows], how if step < main else settling(how)).contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16):
             said = network(crops)
         said = said.float()
@@ -153,7 +168,7 @@ def train(data: Path, out: Path, minutes: float, how: Recipe) -> bool:
         return functional.cross_entropy(said, target)
 
     def judge(step: int) -> dict[str, float] | None:
-        if step % (2 * an_epoch) and step != plan.steps:
+        if step % an_epoch:
             return None
         judged.load_state_dict(run.averaged())
         return {"epoch": step / an_epoch, **scores(logits(judged, held_x), held_labels)}
