@@ -32,7 +32,8 @@ class Recipe:
     Faces are turned, moved and scaled into crops of `crop_px`, which are as large in it as they are in 48 px on the device: cheaper, and a
     crop that is never the whole picture keeps the network from learning its frame. The labels are noisy, so that towards the end each is
     mixed, up to `own`, with what the network itself has said of that picture in the epochs before (Laine and Aila, 2017). After that come
-    `settle_epochs` on pictures as the device will see them, whole and little changed (Touvron et al., 2019).
+    `settle_epochs` on pictures as the device will see them, whole and little changed (Touvron et al., 2019), with the labels alone, since
+    what a network says of rare classes is always too little; twice, each time with a rate that falls anew; an example weighs as its class is rare, to the power of `settle_balance`.
     """
 
     epochs: int = 60
@@ -51,8 +52,10 @@ class Recipe:
     erase: float = 0.5
     dropout: float = 0.3
     average: float = 0.998
-    settle_epochs: int = 5
-    settle_rate: float = 0.012
+    settle_epochs: int = 8
+    settle_cycles: int = 2
+    settle_rate: float = 0.015
+    settle_balance: float = 0.35
     seed: int = 1
 
 
@@ -108,7 +111,7 @@ def settling(how: Recipe) -> Recipe:
 
 
 def rate(part: float, settled: float, how: Recipe) -> float:
-    """The learning rate at `part` of the main epochs or, from 1 on, at `settled` of the last ones."""
+    """The learning rate at `part` of the main epochs or, from 1 on, at `settled` of a cycle of the last ones."""
     if part >= 1:
         return how.settle_rate * 0.5 * (1 + math.cos(math.pi * settled))
     return how.rate * min(part / how.warmup, 0.5 * (1 + math.cos(math.pi * max(part - how.warmup, 0) / (1 - how.warmup))))
@@ -145,14 +148,16 @@ def train(data: Path, out: Path, minutes: float, how: Recipe) -> bool:
     run = Run(out, network, optimizer, how.average, own=own)
     an_epoch = len(x) // how.batch
     main = how.epochs * an_epoch
-    plan = Plan(steps=main + how.settle_epochs * an_epoch, keep_every=an_epoch, minutes=minutes, seed=how.seed)
+    plan = Plan(steps=main + how.settle_cycles * how.settle_epochs * an_epoch, keep_every=an_epoch, minutes=minutes, seed=how.seed)
     hard = functional.one_hot(y, len(FER7)).float() * (1 - how.smoothing) + how.smoothing / len(FER7)
+    counts = torch.bincount(y, minlength=len(FER7)).float()
+    weights_of = (counts.mean() / counts) ** how.settle_balance
     order = {-1: y}
 
     def one_step(step: int) -> torch.Tensor:
         part = min(step / main, 1.0)
         for group in optimizer.param_groups:
-            group["lr"] = rate(step / main, (step - main) / max(plan.steps - main, 1), how)
+            group["lr"] = rate(step / main, (step - main) / (how.settle_epochs * an_epoch) % 1, how)
         epoch, place = divmod(step, an_epoch)
         if epoch not in order:
             order.clear()
@@ -164,6 +169,9 @@ def train(data: Path, out: Path, minutes: float, how: Recipe) -> bool:
         said = said.float()
         weight = how.own * min(max(part - 0.25, 0) / 0.25, 1)
         target = (1 - weight) * hard[rows] + weight * own[rows]
+        if step >= main:
+            weigh = weights_of[y[rows]]
+            return (functional.cross_entropy(said, hard[rows], reduction="none") * weigh).sum() / weigh.sum()
         own[rows] = how.memory * own[rows] + (1 - how.memory) * said.detach().softmax(1)
         return functional.cross_entropy(said, target)
 
