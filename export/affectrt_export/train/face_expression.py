@@ -33,7 +33,8 @@ class Recipe:
     crop that is never the whole picture keeps the network from learning its frame. The labels are noisy, so that towards the end each is
     mixed, up to `own`, with what the network itself has said of that picture in the epochs before (Laine and Aila, 2017). After that come
     `settle_epochs` on pictures as the device will see them, whole and little changed (Touvron et al., 2019), with the labels alone, since
-    what a network says of rare classes is always too little; twice, each time with a rate that falls anew; an example weighs as its class is rare, to the power of `settle_balance`.
+    what a network says of rare classes is always too little; `settle_cycles` times, each with a rate that falls anew. An example weighs as
+    its class is rare, to the power of `settle_balance`.
     """
 
     epochs: int = 60
