@@ -101,7 +101,8 @@ def _identity(model: Model, unknown: calibrate.Unknown) -> Identity:
             "`int8`: weights and activations in 8 bits, static scales, for any CPU. `master`: 8-bit weights only, computed in fp32; "
             "`affectrt export derive` makes fp16 and TensorRT files of it on your machine.",
             "Origin and licence": "Weights: trained here on FER2013 Training (Goodfellow et al., 2013; 28,709 gray faces of 48x48 from a "
-            "web search, released for a public challenge), Apache-2.0. PublicTest was used to validate, PrivateTest not at all. The golden picture is "
+            "web search, released for a public challenge), Apache-2.0. PublicTest was used to validate, PrivateTest not "
+            "at all. The golden picture is "
             "a "
             "part of scikit-image's astronaut (NASA, public domain). Valence, arousal and dominance of each label are ratings of the "
             "words by "
