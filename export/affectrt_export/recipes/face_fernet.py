@@ -18,7 +18,7 @@ from affectrt_export import calibrate, data, families, measure, photos, pipeline
 from affectrt_export.publish import Identity
 from affectrt_export.recipes import face_detection
 from affectrt_export.recipes._common import Options, trained, training_parser
-from affectrt_export.spec import Examples, ExportError, Model
+from affectrt_export.spec import F32, Examples, ExportError, Model
 from affectrt_export.terminal import Bars
 
 COMMAND = "affectrt export default face_fernet --data FOLDER --train DIR --out DIR"
@@ -62,11 +62,25 @@ def make(options: Options, train: Path, minutes: float) -> pipeline.Result | Non
 
 def _calibrated(model: Model, held: Examples) -> tuple[Model, calibrate.Unknown]:
     logits = measure.run(model.onnx, held.feeds, model.contract.output)
-    decode = {**model.contract.decode, "temperature": calibrate.temperature(logits, held.truth)}
+    decode = {**model.contract.decode, "temperature": _temperature(model, logits, held)}
     contract = dataclasses.replace(model.contract, decode=decode)
     unknown = calibrate.unknown_below(measure.probabilities(contract, logits), held.truth, accuracy=ACCURACY_WHERE_KNOWN)
     contract = dataclasses.replace(contract, decode={**decode, "unknown_below": unknown.below})
     return dataclasses.replace(model, contract=contract), unknown
+
+
+def _temperature(model: Model, logits: F32, held: Examples) -> float:
+    """Of those within a tenth of the likeliest, the one with which the top probability is most nearly the share of right answers.
+
+    Smoothed labels leave the unlikely ones too likely, and the likelihood pays for that with a confidence that is too high.
+    """
+    likeliest = calibrate.temperature(logits, held.truth)
+
+    def error(value: float) -> float:
+        contract = dataclasses.replace(model.contract, decode={**model.contract.decode, "temperature": value})
+        return measure.reliability(measure.probabilities(contract, logits), held.truth, False).ece
+
+    return min((round(likeliest * part, 3) for part in np.linspace(0.9, 1.1, 21)), key=error)
 
 
 def _check_clip(model: Model, cache: Path) -> None:

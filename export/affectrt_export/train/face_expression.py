@@ -33,8 +33,8 @@ class Recipe:
     crop that is never the whole picture keeps the network from learning its frame. The labels are noisy, so that towards the end each is
     mixed, up to `own`, with what the network itself has said of that picture in the epochs before (Laine and Aila, 2017). After that come
     `settle_epochs` on pictures as the device will see them, whole and little changed (Touvron et al., 2019), with the labels alone, since
-    what a network says of rare classes is always too little; `settle_cycles` times, each with a rate that falls anew. An example weighs as
-    its class is rare, to the power of `settle_balance`.
+    what a network says of rare classes is always too little; `settle_cycles` times, each with a rate that falls anew; the moving average of
+    the last cycle reaches back over all of it. An example weighs as its class is rare, to the power of `settle_balance`.
     """
 
     epochs: int = 60
@@ -56,6 +56,7 @@ class Recipe:
     settle_epochs: int = 8
     settle_cycles: int = 2
     settle_rate: float = 0.015
+    settle_average: float = 0.9993
     settle_balance: float = 0.35
     seed: int = 1
 
@@ -157,6 +158,7 @@ def train(data: Path, out: Path, minutes: float, how: Recipe) -> bool:
 
     def one_step(step: int) -> torch.Tensor:
         part = min(step / main, 1.0)
+        run.average = how.average if step < plan.steps - how.settle_epochs * an_epoch else how.settle_average
         for group in optimizer.param_groups:
             group["lr"] = rate(step / main, (step - main) / (how.settle_epochs * an_epoch) % 1, how)
         epoch, place = divmod(step, an_epoch)
