@@ -2,7 +2,7 @@
 //
 //   AFFECTRT_ORT_LIBRARY=/path/to/libonnxruntime.so faces PACKS picture.ppm
 //
-// PACKS is the folder that holds blazeface-full-range and xception-fer7 (python/affectrt/packs/default in the source tree,
+// PACKS is the folder that holds blazeface-full-range and fernet-fer7 (python/affectrt/packs/default in the source tree,
 // affectrt/packs/default in an installed wheel). The picture is a binary PPM (P6, 8 bits a channel): `ffmpeg -i photo.jpg picture.ppm`, or
 // in Python `PIL.Image.open("photo.jpg").convert("RGB").save("picture.ppm")`.
 #include <affectrt/face/pipeline.h>
@@ -41,7 +41,7 @@ Picture read_ppm(const std::string& path) {
 void print_faces(const std::filesystem::path& packs, const std::string& picture_path) {
   const Picture picture = read_ppm(picture_path);
   const auto detector = affectrt::Pack::open(packs / "blazeface-full-range");
-  const auto expression = affectrt::Pack::open(packs / "xception-fer7");
+  const auto expression = affectrt::Pack::open(packs / "fernet-fer7");
   affectrt::FacePipeline pipeline(detector, &expression, nullptr, nullptr);
 
   affectrt::ImageView view;

@@ -31,6 +31,7 @@ def test_all_defaults_are_there() -> None:
         "blazeface-short-range",
         "blendshapes-52",
         "face-mesh-478",
+        "fernet-fer7",
         "minilm-goemotions",
         "smollm2-135m",
         "xception-fer7",

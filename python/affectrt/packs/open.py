@@ -19,7 +19,7 @@ DEFAULTS = {
     "face-detection": "blazeface-full-range",
     "face-landmarks": "face-mesh-478",
     "face-blendshapes": "blendshapes-52",
-    "face-expression": "xception-fer7",
+    "face-expression": "fernet-fer7",
     "text-emotion": "minilm-goemotions",
     "text-embedding": "bge-small-en",
     "dialogue": "smollm2-135m",
