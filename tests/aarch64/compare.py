@@ -12,13 +12,15 @@ TOLERANCE = {
     "box": 1e-3,  # pixels of the frame
     "key_points": 1e-3,
     "landmarks": 5e-3,  # pixels; the crop follows the box, so its difference adds up
-    "raw_probs": 1e-4,
+    "fp32.raw_probs": 1e-4,
     "blendshapes": 1e-4,
     "text.fp32.probs": 1e-4,
     # Activations are rounded to 255 steps; a float that differs in its last bit may be rounded to the next one, and six layers carry that
     # on. This is a property of the network, not of the processor: noise of 1e-7 in its float weights moves the third sentence by the same
     # 0.060 on x86-64 alone (six seeds). So a sentence may be off by this much if it keeps its label, but most must agree closely.
     "text.int8.probs": 0.1,
+    # The same of the face's network: noise of 1e-7 in its input moves 600 pictures by 0.012 in the middle and 0.105 at most on x86-64.
+    "int8.raw_probs": 0.1,
 }
 
 
@@ -31,13 +33,13 @@ def tolerance(name: str) -> float:
 
 def flips(name: str, a: np.ndarray, b: np.ndarray) -> list[str]:
     """What else is wrong with quantised probabilities (N, C), which may be off now and then but not as a rule."""
-    if not name.endswith("int8.probs"):
+    if ".int8." not in name:
         return []
     off = np.abs(a - b).max(axis=1)
     wrong = []
     if (a.argmax(axis=1) != b.argmax(axis=1)).any():
         wrong.append("the strongest label differs")
-    if np.mean(off < 1e-4) < 0.5:
+    if name.startswith("text.") and np.mean(off < 1e-4) < 0.5:
         wrong.append(f"only {np.mean(off < 1e-4):.0%} of the rows agree within 1e-4, expected half or more")
     return wrong
 
