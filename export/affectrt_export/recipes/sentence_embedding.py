@@ -18,7 +18,9 @@ from tokenizers import Tokenizer
 
 from affectrt_export import runner
 from affectrt_export.fetch import Member, take
+from affectrt_export.recipes import _report
 from affectrt_export.recipes._common import Options, arguments, card, measured, npy_bytes, save
+from affectrt_export.spec import Feeds
 
 F32 = npt.NDArray[np.float32]
 
@@ -74,11 +76,14 @@ class Encoder:
         return np.stack([self._one(text) for text in texts])
 
     def _one(self, text: str) -> F32:
-        ids = np.array([self._tokenizer.encode(text).ids], np.int64)
-        feeds = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
-        first = self._network(feeds)["last_hidden_state"][0, 0]
+        first = self._network(self.feeds(text))["last_hidden_state"][0, 0]
         unit: F32 = first / np.linalg.norm(first)
         return unit
+
+    def feeds(self, text: str) -> Feeds:
+        """What the network is given for one text."""
+        ids = np.array([self._tokenizer.encode(text).ids], np.int64)
+        return {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
 
 
 def conversations(data: bytes) -> tuple[list[str], list[str]]:
@@ -169,7 +174,9 @@ def make(options: Options) -> None:
     }
     files: dict[str, bytes | Path] = {"CARD.md": _card(variant, without), "tokenizer.json": words}
     files |= {f"golden/{name}.embedding.npy": npy_bytes(encode([text])[0]) for name, text in SENTENCES.items()}
-    save(options, _manifest(variant), files, remote={FILE: RemoteFile(MODEL.origin, len(model), MODEL.sha256)})
+    manifest = _manifest(variant)
+    save(options, manifest, files, remote={FILE: RemoteFile(MODEL.origin, len(model), MODEL.sha256)})
+    _report.write(options, manifest, model, [encode.feeds(text) for text in SENTENCES.values()], [], "ONNX")
     for entry in rows:
         print(f"{entry['metric']} {entry['value']} on {entry['data']}")
 

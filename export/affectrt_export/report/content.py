@@ -135,7 +135,7 @@ def _source(record: Record) -> list[Block]:
     if any(words.judged(one) for one in record.parity) or (record.parity and record.bounds.parity_max is None):
         caption = "The fp32 network against the source's framework, on the same inputs"
         return [*blocks, details.findings(caption, record.parity, record.bounds)]
-    return [*blocks, Text("There is no other framework to hold the fp32 network against: the source is the network itself.")]
+    return [*blocks, Text("Held against no other framework: the source is the network itself, or the card tells more of its conversion.")]
 
 
 def _made(record: Record) -> list[Block]:
