@@ -177,3 +177,13 @@ def test_a_network_beside_a_finished_engine_is_no_engine(tmp_path):
     with pytest.raises(art.EngineError, match="NoSuchOperator") as caught:
         art.Engine(bad)
     assert "finished engine" not in str(caught.value)
+
+
+def test_a_face_does_not_drop_the_variant_that_a_source_names():
+    """`org/repo:VARIANT` of one of several packs: one choice cannot be passed over, and one precision is for all."""
+    import dataclasses
+
+    named = dataclasses.replace(open_pack(FACE), preferred="master", source="org/repo:master")
+    with pytest.raises(ValueError, match=r"expression: org/repo:master names the variant 'master'.*precision="):
+        art.Face(color="rgb8", expression=named)
+    assert art.FaceExpression(named, color="rgb8").provider == CPU

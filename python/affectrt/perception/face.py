@@ -108,6 +108,11 @@ class Face(Configured):
         }
         self.packs: dict[str, Pack] = {role: pack for role, pack in packs.items() if pack is not None}
         """The packs in use, by role."""
+        for role, pack in self.packs.items():
+            if pack.preferred != "auto" and precision == "auto":
+                raise ValueError(
+                    f"{role}: {pack.source} names the variant {pack.preferred!r}; a Face opens its packs alike: say precision= instead"
+                )
         if isinstance(max_faces, bool) or not isinstance(max_faces, int):
             raise TypeError(f"max_faces: expected an int, got {type(max_faces).__name__}")
         native = {role: _native(pack) for role, pack in self.packs.items()}
