@@ -36,6 +36,23 @@ def test_dominance_is_a_mean_over_the_labels_by_probability(text, altered):
     assert text("").dominance == 0
 
 
+def test_a_regressor_says_its_own_valence_and_arousal(text, altered):
+    """Its numbers are no probabilities: they may be negative, and are not shared out."""
+
+    def change(manifest):
+        manifest["decode"] = {"kind": "identity", "temperature": 1.0, "thresholds": [], "unknown_below": 0.0}
+        manifest["outputs"][0]["kind"] = "probabilities"
+        for i, label in enumerate(manifest["labels"]):
+            label.update(valence=0.02 * (i == 0), arousal=float(i == 1), dominance=-5e-2 * (i == 2))
+
+    seen = art.TextEmotion(altered(DEFAULTS["text-emotion"], change))("This makes me so angry, what a disgrace.")
+    logits = seen.probs.astype(float)
+    assert logits.min() < -1, "these are the network's own numbers"
+    assert seen.valence == pytest.approx(0.02 * logits[0], abs=1e-6)
+    assert seen.arousal == pytest.approx(np.clip(logits[1], -1, 1), abs=1e-6)
+    assert seen.dominance == pytest.approx(np.clip(-0.05 * logits[2], -1, 1), abs=1e-6)
+
+
 @pytest.mark.parametrize("sentence", ["", "   ", "\n\t", "\u200b", "\x00", "\u3000"])
 def test_nothing_to_read(text, sentence):
     seen = text(sentence)

@@ -109,7 +109,7 @@ class TextEmotion(Configured):
         confidence = values[top]
         sure = bool(over) or confidence >= float(self._decode["unknown_below"])
         reason = unreadable or ("" if sure else "uncertain")
-        total = max(sum(values), 1e-9)
+        valence, arousal, dominance = self._place(values)
         return TextObservation(
             stamp_ns=stamp,
             text=text,
@@ -117,13 +117,20 @@ class TextEmotion(Configured):
             active=tuple(self.labels[i] for i in over),
             labels=self.labels,
             probs=probs,
-            valence=sum(map(mul, values, self._valence)) / total,
-            arousal=sum(map(mul, values, self._arousal)) / total,
+            valence=valence,
+            arousal=arousal,
             confidence=confidence,
             reason=reason,
             truncated=truncated,
-            dominance=sum(map(mul, values, self._dominance)) / total,
+            dominance=dominance,
         )
+
+    def _place(self, values: list[float]) -> tuple[float, float, float]:
+        """Valence, arousal, dominance: means over the labels by probability. A regressor's numbers are no shares of anything: they add up."""
+        regressor = self._decode["kind"] == "identity"
+        total = 1.0 if regressor else max(sum(values), 1e-9)
+        valence, arousal, dominance = (sum(map(mul, values, axis)) / total for axis in (self._valence, self._arousal, self._dominance))
+        return (_clip(valence), _clip(arousal), _clip(dominance)) if regressor else (valence, arousal, dominance)
 
     @property
     def provider(self) -> str:
@@ -134,3 +141,7 @@ class TextEmotion(Configured):
     def fallbacks(self) -> tuple[str, ...]:
         """Providers that were asked for and could not be had, each with the reason."""
         return self._network.engine.fallbacks
+
+
+def _clip(value: float) -> float:
+    return min(max(value, -1.0), 1.0)
