@@ -34,6 +34,7 @@ class Buffer {
 class PinnedBuffer {
  public:
   explicit PinnedBuffer(const Device& device) : context_(device.context()) {}
+  explicit PinnedBuffer(std::shared_ptr<const Context> context) : context_(std::move(context)) {}
   PinnedBuffer(const Device& device, std::size_t bytes) : PinnedBuffer(device) { reserve(bytes); }
   PinnedBuffer(PinnedBuffer&&) noexcept = default;
   PinnedBuffer& operator=(PinnedBuffer&&) noexcept = default;

@@ -40,6 +40,7 @@ class Context {
  private:
   const Driver* driver_;
   DeviceInfo info_;
+  int device_ = 0;  // the driver's number for it
   ContextHandle handle_ = nullptr;
 };
 

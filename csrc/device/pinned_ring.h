@@ -33,13 +33,15 @@ class PinnedRing {
     PinnedBuffer buffer;
     Event copied;
     bool pending = false;
+    std::uint64_t used = 0;  // the upload that used it last
   };
   Slot& take(std::size_t bytes);
+  void send(Slot& slot, DevicePtr to, std::size_t bytes, const Stream& stream);
   void drain() noexcept;
 
   std::shared_ptr<const Context> context_;
   std::size_t max_slots_;
-  std::size_t next_ = 0;  // the slot whose turn it is: the one used longest ago
+  std::uint64_t uploads_ = 0;
   std::size_t waits_ = 0;
   std::vector<Slot> slots_;
 };
