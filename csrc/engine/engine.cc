@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "affectrt/core/error.h"
+#include "affectrt/engine/providers.h"
 #include "affectrt/pack/text.h"
 
 namespace affectrt {
@@ -14,7 +15,8 @@ using ort::Runtime;
 
 constexpr int kAllOptimizations = 99;
 constexpr int kSeverityError = 3;
-constexpr const char* kCpu = "CPUExecutionProvider";
+constexpr int kDeviceAllocator = 0;
+constexpr int kDefaultMemory = 0;
 
 struct TypeRow {
   DataType type;
@@ -82,82 +84,6 @@ std::vector<IoSpec> read_specs(const Runtime& rt, const ort::Session* session, b
   return specs;
 }
 
-template <class Options>
-void apply(const Runtime& rt, const Provider& provider,
-           ort::Status* (*update)(Options*, const char* const*, const char* const*, std::size_t), Options* options) {
-  std::vector<const char*> keys, values;
-  for (const auto& [key, value] : provider.options) {
-    keys.push_back(key.c_str());
-    values.push_back(value.c_str());
-  }
-  if (!keys.empty()) rt.check(update(options, keys.data(), values.data(), keys.size()), provider.name.c_str());
-}
-
-// Throws EngineError with the library's reason.
-void append(const Runtime& rt, ort::SessionOptions* session, const Provider& provider) {
-  const auto& api = rt.api();
-  if (provider.name == "CUDAExecutionProvider") {
-    ort::CudaOptions* raw = nullptr;
-    rt.check(api.CreateCUDAProviderOptions(&raw), "CUDA options");
-    ort::OwnedCudaOptions options(raw);
-    apply(rt, provider, api.UpdateCUDAProviderOptions, raw);
-    rt.check(api.SessionOptionsAppendExecutionProvider_CUDA_V2(session, raw), "CUDA provider");
-  } else if (provider.name == "TensorrtExecutionProvider") {
-    ort::TensorRtOptions* raw = nullptr;
-    rt.check(api.CreateTensorRTProviderOptions(&raw), "TensorRT options");
-    ort::OwnedTensorRtOptions options(raw);
-    apply(rt, provider, api.UpdateTensorRTProviderOptions, raw);
-    rt.check(api.SessionOptionsAppendExecutionProvider_TensorRT_V2(session, raw), "TensorRT provider");
-  } else {
-    // Other providers are known to this call by their name without the suffix.
-    std::string name = provider.name;
-    const std::string suffix = "ExecutionProvider";
-    if (name.ends_with(suffix)) name.resize(name.size() - suffix.size());
-    std::vector<const char*> keys, values;
-    for (const auto& [key, value] : provider.options) {
-      keys.push_back(key.c_str());
-      values.push_back(value.c_str());
-    }
-    rt.check(api.SessionOptionsAppendExecutionProvider(session, name.c_str(), keys.data(), values.data(), keys.size()),
-             provider.name.c_str());
-  }
-}
-
-struct Taken {
-  std::vector<std::string> names;      // in the order in which they are offered the network; never empty
-  std::vector<std::string> fallbacks;  // those that could not be had, each with the reason
-};
-
-// Hands the providers to a session to be opened. Throws DeviceError if one cannot be had and the options are strict.
-Taken take_providers(const Runtime& rt, ort::SessionOptions* session, const EngineOptions& options) {
-  Taken taken;
-  for (const auto& provider : options.providers) {
-    if (provider.name == kCpu) {
-      taken.names.push_back(kCpu);
-      break;  // the CPU can run everything, so what stands behind it is never reached
-    }
-    const auto& known = rt.providers();
-    std::string reason;
-    if (std::find(known.begin(), known.end(), provider.name) == known.end()) {
-      reason = "not in this ONNX Runtime " + rt.version() + " (it has:";
-      for (const auto& name : known) reason += " " + name;
-      reason += ")";
-    } else {
-      try {
-        append(rt, session, provider);
-        taken.names.push_back(provider.name);
-        continue;
-      } catch (const EngineError& error) {
-        reason = error.what();
-      }
-    }
-    if (options.strict) throw DeviceError(provider.name + ": " + reason);
-    taken.fallbacks.push_back(provider.name + ": " + reason);
-  }
-  if (taken.names.empty()) taken.names.push_back(kCpu);
-  return taken;
-}
-
 std::size_t find(const std::vector<IoSpec>& specs, const std::string& name, const char* kind) {
   for (std::size_t i = 0; i < specs.size(); ++i)
     if (specs[i].name == name) return i;
@@ -171,16 +97,21 @@ std::size_t find(const std::vector<IoSpec>& specs, const std::string& name, cons
 const char* name_of(DataType type) { return row_of(type).name; }
 std::size_t size_of(DataType type) { return row_of(type).size; }
 
-std::vector<std::string> providers_to_be_had(const EngineOptions& options) {
-  const Runtime& rt = Runtime::get();
-  ort::SessionOptions* session = nullptr;
-  rt.check(rt.api().CreateSessionOptions(&session), "session options");
-  ort::OwnedSessionOptions owned(session);
-  return take_providers(rt, session, options).names;
-}
-
 Engine::Engine(const std::filesystem::path& model, const EngineOptions& options) {
   if (options.threads < 0) throw std::invalid_argument("threads: expected 0 (shared pool) or more, got " + std::to_string(options.threads));
+  try {
+    open(model, options);
+  } catch (const EngineError& error) {
+    // A network of which single nodes stay on the CPU cannot be captured; it can still run.
+    if (options.strict || !options.gpu || !options.gpu->graphs) throw;
+    EngineOptions without = options;
+    without.gpu->graphs = false;
+    open(model, without);  // what is wrong besides graphs is thrown here
+    fallbacks_.push_back(std::string("CUDA graphs: ") + error.what());
+  }
+}
+
+void Engine::open(const std::filesystem::path& model, const EngineOptions& options) {
   const Runtime& rt = Runtime::get();
   const auto& api = rt.api();
 
@@ -197,10 +128,10 @@ Engine::Engine(const std::filesystem::path& model, const EngineOptions& options)
     rt.check(api.AddSessionConfigEntry(raw_options, "session.intra_op.allow_spinning", options.spinning ? "1" : "0"), "session options");
   }
 
-  Taken taken = take_providers(rt, raw_options, options);
+  TakenProviders taken = take_providers(rt, raw_options, options);
   provider_ = taken.names.front();
   fallbacks_ = std::move(taken.fallbacks);
-  if (options.strict && provider_ != kCpu)
+  if (options.strict && provider_ != kCpuProvider)
     rt.check(api.AddSessionConfigEntry(raw_options, "session.disable_cpu_ep_fallback", "1"), "session options");
 
   ort::Session* session = nullptr;
@@ -215,6 +146,13 @@ Engine::Engine(const std::filesystem::path& model, const EngineOptions& options)
   session_.reset(session);
   inputs_ = read_specs(rt, session, true);
   outputs_ = read_specs(rt, session, false);
+  gpu_.reset();
+  if (options.gpu && is_gpu_provider(provider_)) {
+    ort::MemoryInfo* memory = nullptr;
+    rt.check(api.CreateMemoryInfo("Cuda", kDeviceAllocator, options.gpu->ordinal, kDefaultMemory, &memory), "GPU memory");
+    gpu_memory_.reset(memory);
+    gpu_ = options.gpu;
+  }
 }
 
 std::size_t Engine::input(const std::string& name) const { return find(inputs_, name, "input"); }
@@ -227,11 +165,12 @@ Binding::Binding(const Engine& engine) : engine_(&engine), inputs_(engine.inputs
   binding_.reset(binding);
 }
 
-bool Binding::same(const Slot& slot, void* data, std::span<const std::int64_t> shape) const {
-  return slot.value && slot.data == data && std::equal(shape.begin(), shape.end(), slot.shape.begin(), slot.shape.end());
+bool Binding::same(const Slot& slot, void* data, std::span<const std::int64_t> shape, Memory memory) const {
+  return slot.value && slot.data == data && slot.memory == memory &&
+         std::equal(shape.begin(), shape.end(), slot.shape.begin(), slot.shape.end());
 }
 
-ort::OwnedValue Binding::wrap(const IoSpec& spec, void* data, std::size_t bytes, std::span<const std::int64_t> shape) const {
+ort::OwnedValue Binding::wrap(const IoSpec& spec, void* data, std::size_t bytes, std::span<const std::int64_t> shape, Memory memory) const {
   bool fits = shape.size() == spec.shape.size();
   for (std::size_t i = 0; fits && i < shape.size(); ++i) fits = shape[i] >= 0 && (spec.shape[i] < 0 || spec.shape[i] == shape[i]);
   if (!fits) throw std::invalid_argument("'" + spec.name + "': expected shape " + text_of(spec.shape) + ", got " + text_of(shape));
@@ -239,32 +178,34 @@ ort::OwnedValue Binding::wrap(const IoSpec& spec, void* data, std::size_t bytes,
   for (auto extent : shape) needed *= static_cast<std::size_t>(extent);
   if (bytes < needed)
     throw std::invalid_argument("'" + spec.name + "': expected " + std::to_string(needed) + " bytes, got " + std::to_string(bytes));
+  if (memory == Memory::kGpu && !engine_->gpu())
+    throw std::invalid_argument("'" + spec.name + "': expected host memory, since the network runs with " + engine_->provider());
   const Runtime& rt = Runtime::get();
+  const ort::MemoryInfo* info = memory == Memory::kGpu ? engine_->gpu_memory() : rt.cpu_memory();
   ort::Value* value = nullptr;
-  rt.check(
-      rt.api().CreateTensorWithDataAsOrtValue(rt.cpu_memory(), data, needed, shape.data(), shape.size(), row_of(spec.type).ort, &value),
-      spec.name.c_str());
+  rt.check(rt.api().CreateTensorWithDataAsOrtValue(info, data, needed, shape.data(), shape.size(), row_of(spec.type).ort, &value),
+           spec.name.c_str());
   return ort::OwnedValue(value);
 }
 
-void Binding::bind_input(std::size_t index, void* data, std::size_t bytes, std::span<const std::int64_t> shape) {
+void Binding::bind_input(std::size_t index, void* data, std::size_t bytes, std::span<const std::int64_t> shape, Memory memory) {
   Slot& slot = inputs_.at(index);
-  if (same(slot, data, shape)) return;
+  if (same(slot, data, shape, memory)) return;
   const IoSpec& spec = engine_->inputs()[index];
-  auto value = wrap(spec, data, bytes, shape);
+  auto value = wrap(spec, data, bytes, shape, memory);
   const Runtime& rt = Runtime::get();
   rt.check(rt.api().BindInput(binding_.get(), spec.name.c_str(), value.get()), spec.name.c_str());
-  slot = {std::move(value), data, {shape.begin(), shape.end()}};
+  slot = {std::move(value), data, {shape.begin(), shape.end()}, memory};
 }
 
-void Binding::bind_output(std::size_t index, void* data, std::size_t bytes, std::span<const std::int64_t> shape) {
+void Binding::bind_output(std::size_t index, void* data, std::size_t bytes, std::span<const std::int64_t> shape, Memory memory) {
   Slot& slot = outputs_.at(index);
-  if (same(slot, data, shape)) return;
+  if (same(slot, data, shape, memory)) return;
   const IoSpec& spec = engine_->outputs()[index];
-  auto value = wrap(spec, data, bytes, shape);
+  auto value = wrap(spec, data, bytes, shape, memory);
   const Runtime& rt = Runtime::get();
   rt.check(rt.api().BindOutput(binding_.get(), spec.name.c_str(), value.get()), spec.name.c_str());
-  slot = {std::move(value), data, {shape.begin(), shape.end()}};
+  slot = {std::move(value), data, {shape.begin(), shape.end()}, memory};
 }
 
 void Binding::bind_output(std::size_t index) {
@@ -274,9 +215,24 @@ void Binding::bind_output(std::size_t index) {
   outputs_[index] = {};
 }
 
-void Binding::run() {
+const ort::RunOptions* Binding::run_options(int graph) {
+  for (const auto& [of, options] : run_options_)
+    if (of == graph) return options.get();
   const Runtime& rt = Runtime::get();
-  rt.check(rt.api().RunWithBinding(engine_->session(), nullptr, binding_.get()), "run");
+  ort::RunOptions* raw = nullptr;
+  rt.check(rt.api().CreateRunOptions(&raw), "run options");
+  ort::OwnedRunOptions options(raw);
+  rt.check(rt.api().AddRunConfigEntry(raw, "disable_synchronize_execution_providers", "1"), "run options");
+  if (engine_->gpu()->graphs) rt.check(rt.api().AddRunConfigEntry(raw, "gpu_graph_id", std::to_string(graph).c_str()), "run options");
+  return run_options_.emplace_back(graph, std::move(options)).second.get();
+}
+
+void Binding::run(int graph) {
+  const auto on_gpu = [](const Slot& slot) { return slot.memory == Memory::kGpu; };
+  const bool unsynchronised = std::any_of(inputs_.begin(), inputs_.end(), on_gpu) || std::any_of(outputs_.begin(), outputs_.end(), on_gpu);
+  const ort::RunOptions* options = unsynchronised ? run_options(graph) : nullptr;
+  const Runtime& rt = Runtime::get();
+  rt.check(rt.api().RunWithBinding(engine_->session(), options, binding_.get()), "run");
 }
 
 std::vector<Tensor> Binding::take_outputs() {

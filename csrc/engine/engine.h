@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -28,11 +29,19 @@ struct Provider {
   std::vector<std::pair<std::string, std::string>> options;
 };
 
+// A stream of a GPU, which providers for GPUs compute on and which orders their work with that of our own kernels.
+struct GpuStream {
+  int ordinal = 0;
+  void* stream = nullptr;  // CUstream; outlives the engine. Null: the provider makes one of its own
+  bool graphs = false;     // capture the work of each shape once and replay it, where the provider can
+};
+
 struct EngineOptions {
   std::vector<Provider> providers;  // in order of preference; empty: the CPU
   bool strict = false;              // throw instead of falling back to another provider or to the CPU for single nodes
   int threads = 0;                  // 0: the shared pool; n: a pool of this engine's own (1: the calling thread alone)
   bool spinning = false;            // for a pool of its own
+  std::optional<GpuStream> gpu;     // for providers that compute on a GPU
 };
 
 // Of the providers asked for, those that this library and this machine have, in order; the CPU where that leaves none. Throws DeviceError
@@ -50,17 +59,24 @@ class Engine {
   const std::string& provider() const { return provider_; }
   // Providers that were asked for and could not be had, each with the reason; empty when strict.
   const std::vector<std::string>& fallbacks() const { return fallbacks_; }
+  // Where tensors may lie on the device: the GPU of the options, if it really is one that runs the network.
+  const std::optional<GpuStream>& gpu() const { return gpu_; }
 
   // Position of a tensor by name. Throws EngineError listing the names there are.
   std::size_t input(const std::string& name) const;
   std::size_t output(const std::string& name) const;
 
   ort::Session* session() const { return session_.get(); }
+  const ort::MemoryInfo* gpu_memory() const { return gpu_memory_.get(); }
 
  private:
+  void open(const std::filesystem::path& model, const EngineOptions& options);
+
   std::vector<IoSpec> inputs_, outputs_;
   std::string provider_;
   std::vector<std::string> fallbacks_;
+  std::optional<GpuStream> gpu_;
+  ort::OwnedMemoryInfo gpu_memory_;
   ort::OwnedSession session_;
 };
 
@@ -72,19 +88,24 @@ struct Tensor {
   void* data = nullptr;
 };
 
+enum class Memory { kHost, kGpu };
+
 // Inputs and outputs of one caller, bound once and run many times. Not for two threads at once; make one per thread.
 class Binding {
  public:
   explicit Binding(const Engine& engine);
 
-  // `data` stays the caller's and must live until the next bind of the same tensor. Throws std::invalid_argument if the shape does not
-  // fit the network's; `bytes` guards against a buffer that is too small.
-  void bind_input(std::size_t index, void* data, std::size_t bytes, std::span<const std::int64_t> shape);
-  void bind_output(std::size_t index, void* data, std::size_t bytes, std::span<const std::int64_t> shape);
+  // `data` stays the caller's and must live until the next bind of the same tensor; on a GPU it is an address of the engine's device.
+  // Throws std::invalid_argument if the shape does not fit the network's, or the network does not run on a GPU; `bytes` guards against a
+  // buffer that is too small.
+  void bind_input(std::size_t index, void* data, std::size_t bytes, std::span<const std::int64_t> shape, Memory memory = Memory::kHost);
+  void bind_output(std::size_t index, void* data, std::size_t bytes, std::span<const std::int64_t> shape, Memory memory = Memory::kHost);
   // The network allocates this output; take_outputs() hands it over.
   void bind_output(std::size_t index);
 
-  void run();
+  // With a tensor on the GPU it returns when the work stands on the engine's stream; else when it is done. graph: a number from 0 for each
+  // set of shapes and addresses, where the engine captures graphs; -1: run it as it is.
+  void run(int graph = -1);
 
   // One per output, in order. Only after run() with outputs that the network allocates.
   std::vector<Tensor> take_outputs();
@@ -94,13 +115,16 @@ class Binding {
     ort::OwnedValue value;
     void* data = nullptr;
     std::vector<std::int64_t> shape;
+    Memory memory = Memory::kHost;
   };
-  bool same(const Slot& slot, void* data, std::span<const std::int64_t> shape) const;
-  ort::OwnedValue wrap(const IoSpec& spec, void* data, std::size_t bytes, std::span<const std::int64_t> shape) const;
+  bool same(const Slot& slot, void* data, std::span<const std::int64_t> shape, Memory memory) const;
+  ort::OwnedValue wrap(const IoSpec& spec, void* data, std::size_t bytes, std::span<const std::int64_t> shape, Memory memory) const;
+  const ort::RunOptions* run_options(int graph);
 
   const Engine* engine_;
   ort::OwnedBinding binding_;
   std::vector<Slot> inputs_, outputs_;
+  std::vector<std::pair<int, ort::OwnedRunOptions>> run_options_;  // by graph
 };
 
 }  // namespace affectrt

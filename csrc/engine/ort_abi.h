@@ -61,13 +61,15 @@ inline constexpr std::uint32_t kApiVersion = 21;  // the newest that the checked
   X(34, SessionGetOutputTypeInfo, Status*, (const Session*, std::size_t, TypeInfo**))                                                    \
   X(36, SessionGetInputName, Status*, (const Session*, std::size_t, Allocator*, char**))                                                 \
   X(37, SessionGetOutputName, Status*, (const Session*, std::size_t, Allocator*, char**))                                                \
-  X(49, CreateTensorWithDataAsOrtValue, Status*, (const MemoryInfo*, void*, std::size_t, const std::int64_t*, std::size_t, int, Value**)) \
+  X(39, CreateRunOptions, Status*, (RunOptions**))                                                                                       \
+  X(49, CreateTensorWithDataAsOrtValue, Status*, (const MemoryInfo*, void*, std::size_t, const std::int64_t*, std::size_t, int, Value**))\
   X(51, GetTensorMutableData, Status*, (Value*, void**))                                                                                 \
   X(55, CastTypeInfoToTensorInfo, Status*, (const TypeInfo*, const TensorInfo**))                                                        \
   X(60, GetTensorElementType, Status*, (const TensorInfo*, int*))                                                                        \
   X(61, GetDimensionsCount, Status*, (const TensorInfo*, std::size_t*))                                                                  \
   X(62, GetDimensions, Status*, (const TensorInfo*, std::int64_t*, std::size_t))                                                         \
   X(65, GetTensorTypeAndShape, Status*, (const Value*, TensorInfo**))                                                                    \
+  X(68, CreateMemoryInfo, Status*, (const char* name, int allocator, int id, int memory, MemoryInfo**))                                  \
   X(69, CreateCpuMemoryInfo, Status*, (int allocator, int memory, MemoryInfo**))                                                         \
   X(76, AllocatorFree, Status*, (Allocator*, void*))                                                                                     \
   X(78, GetAllocatorWithDefaultOptions, Status*, (Allocator**))                                                                          \
@@ -76,6 +78,7 @@ inline constexpr std::uint32_t kApiVersion = 21;  // the newest that the checked
   X(94, ReleaseMemoryInfo, void, (MemoryInfo*))                                                                                          \
   X(95, ReleaseSession, void, (Session*))                                                                                                \
   X(96, ReleaseValue, void, (Value*))                                                                                                    \
+  X(97, ReleaseRunOptions, void, (RunOptions*))                                                                                          \
   X(98, ReleaseTypeInfo, void, (TypeInfo*))                                                                                              \
   X(99, ReleaseTensorTypeAndShapeInfo, void, (TensorInfo*))                                                                              \
   X(100, ReleaseSessionOptions, void, (SessionOptions*))                                                                                 \
@@ -96,6 +99,7 @@ inline constexpr std::uint32_t kApiVersion = 21;  // the newest that the checked
   X(147, SetGlobalIntraOpNumThreads, Status*, (ThreadingOptions*, int))                                                                  \
   X(148, SetGlobalInterOpNumThreads, Status*, (ThreadingOptions*, int))                                                                  \
   X(149, SetGlobalSpinControl, Status*, (ThreadingOptions*, int))                                                                        \
+  X(165, AddRunConfigEntry, Status*, (RunOptions*, const char* key, const char* value))                                                  \
   X(170, SessionOptionsAppendExecutionProvider_TensorRT_V2, Status*, (SessionOptions*, const TensorRtOptions*))                          \
   X(171, CreateTensorRTProviderOptions, Status*, (TensorRtOptions**))                                                                    \
   X(172, UpdateTensorRTProviderOptions, Status*, (TensorRtOptions*, const char* const*, const char* const*, std::size_t))                \
@@ -105,7 +109,9 @@ inline constexpr std::uint32_t kApiVersion = 21;  // the newest that the checked
   X(206, UpdateCUDAProviderOptions, Status*, (CudaOptions*, const char* const*, const char* const*, std::size_t))                        \
   X(208, ReleaseCUDAProviderOptions, void, (CudaOptions*))                                                                               \
   X(216, SessionOptionsAppendExecutionProvider, Status*,                                                                                 \
-    (SessionOptions*, const char* name, const char* const* keys, const char* const* values, std::size_t))
+    (SessionOptions*, const char* name, const char* const* keys, const char* const* values, std::size_t))                                \
+  X(261, UpdateTensorRTProviderOptionsWithValue, Status*, (TensorRtOptions*, const char* key, void* value))                              \
+  X(263, UpdateCUDAProviderOptionsWithValue, Status*, (CudaOptions*, const char* key, void* value))
 // clang-format on
 
 // The library's table, typed.

@@ -69,6 +69,8 @@ using OwnedBinding = Owned<IoBinding, &Api::ReleaseIoBinding>;
 using OwnedValue = Owned<Value, &Api::ReleaseValue>;
 using OwnedTypeInfo = Owned<TypeInfo, &Api::ReleaseTypeInfo>;
 using OwnedTensorInfo = Owned<TensorInfo, &Api::ReleaseTensorTypeAndShapeInfo>;
+using OwnedMemoryInfo = Owned<MemoryInfo, &Api::ReleaseMemoryInfo>;
+using OwnedRunOptions = Owned<RunOptions, &Api::ReleaseRunOptions>;
 using OwnedCudaOptions = Owned<CudaOptions, &Api::ReleaseCUDAProviderOptions>;
 using OwnedTensorRtOptions = Owned<TensorRtOptions, &Api::ReleaseTensorRTProviderOptions>;
 

@@ -1,0 +1,27 @@
+// ONNX Runtime's execution providers: which can be had, and with which options a session gets them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "affectrt/engine/engine.h"
+
+namespace affectrt {
+
+inline constexpr const char* kCpuProvider = "CPUExecutionProvider";
+inline constexpr const char* kCudaProvider = "CUDAExecutionProvider";
+inline constexpr const char* kTensorRtProvider = "TensorrtExecutionProvider";
+inline constexpr const char* kTensorRtRtxProvider = "NvTensorRTRTXExecutionProvider";
+
+// Whether a provider computes on an NVIDIA GPU, on the stream that it is given.
+bool is_gpu_provider(const std::string& name);
+
+struct TakenProviders {
+  std::vector<std::string> names;      // in the order in which they are offered the network; never empty
+  std::vector<std::string> fallbacks;  // those that could not be had, each with the reason
+};
+
+// Hands the providers to a session to be opened. Throws DeviceError if one cannot be had and the options are strict.
+TakenProviders take_providers(const ort::Runtime& runtime, ort::SessionOptions* session, const EngineOptions& options);
+
+}  // namespace affectrt
