@@ -81,7 +81,7 @@ def test_quality_is_what_affectrt_eval_says() -> None:
     images = pictures(40)
     faces = data.examples(FACES, images, "noise")
     logits = measure.run((PACKS / "xception-fer7" / "model.fp32.onnx").read_bytes(), faces.feeds)
-    assert measure.quality(FACES, logits, faces).scores == evaluate_images(affectrt.FaceExpression(), images)
+    assert measure.quality(FACES, logits, faces).scores == evaluate_images(affectrt.FaceExpression("xception-fer7"), images)
 
 
 def test_labels_are_matched_by_name_and_may_be_fewer() -> None:
