@@ -1,0 +1,63 @@
+#include "call.h"
+
+#include <cstring>
+
+namespace fake {
+
+Line& Line::raw(const char* name, const std::string& value) {
+  json_ += (json_.empty() ? "\"" : ", \"") + std::string(name) + "\": " + value;
+  return *this;
+}
+
+Line& Line::text(const char* name, const std::string& value) {
+  std::string quoted = "\"";
+  for (const char c : value) {
+    if (c == '"' || c == '\\') quoted += '\\';
+    quoted += static_cast<unsigned char>(c) < 32 ? '?' : c;
+  }
+  return raw(name, quoted + "\"");
+}
+
+std::vector<ContextObject*>& context_stack() {
+  thread_local std::vector<ContextObject*> stack;
+  return stack;
+}
+
+ContextObject* current_context() { return context_stack().empty() ? nullptr : context_stack().back(); }
+
+Result check_live(State& s, const char* what, const void* handle) {
+  if (handle && s.live.count(handle)) return kSuccess;
+  violation(std::string(what) + ": a handle that is destroyed or was never one, " + hex(reinterpret_cast<std::uintptr_t>(handle)));
+  return kInvalidHandle;
+}
+
+Result enter(const char* name, Kind kind, Line line, const std::function<Result(State&, Line&)>& body) {
+  State& s = state();
+  const std::lock_guard lock(s.mutex);
+  const long number = ++s.calls;
+  const bool fails = s.fail_at > 0 && (number == s.fail_at || (s.fail_later_too && number > s.fail_at));
+  s.fired = s.fired || fails;
+  const bool releases = kind == Kind::kReleases || kind == Kind::kReleasesFree;
+  const bool bound = kind == Kind::kWork || kind == Kind::kReleases;
+  const bool starts = std::strcmp(name, "cuInit") == 0 || std::strcmp(name, "cuDriverGetVersion") == 0;
+
+  Result result = kSuccess;
+  if (fails && !releases) {
+    result = s.fail_code;
+  } else if (!s.initialised && !starts) {
+    result = kNotInitialized;
+  } else if (bound && !current_context() && !(releases && s.fired)) {
+    result = kInvalidContext;  // a destructor whose context could not be made current still gives back what it has
+  } else if (s.dead && kind == Kind::kWork) {
+    result = s.dead;
+  } else {
+    result = body(s, line);
+    if (fails) result = s.fail_code;
+    if (result == kSuccess && s.dead && releases) result = s.dead;
+  }
+  s.log.push_back("{\"call\": " + std::to_string(number) + ", \"name\": \"" + name + "\", \"args\": {" + line.json() +
+                  "}, \"result\": " + std::to_string(result) + "}");
+  return result;
+}
+
+}  // namespace fake

@@ -1,0 +1,21 @@
+"""Fixtures for whoever tests on the fake driver: `from fake_cuda.fixtures import cuda` in a conftest.py."""
+
+from collections.abc import Iterator
+
+import pytest
+
+import fake_cuda
+
+
+@pytest.fixture
+def cuda() -> Iterator[fake_cuda.FakeCuda]:
+    """The fake driver in this process, as new; at the end of the test there must be no violation, and nothing alive that was not before."""
+    fake = fake_cuda.load()
+    fake.reset()
+    before = sorted(fake.leaks())
+    yield fake
+    fake.fail_at(0)
+    violations, leaks = fake.violations(), sorted(fake.leaks())
+    fake.reset()
+    assert violations == []
+    assert leaks == before
