@@ -65,7 +65,7 @@ CropModel::CropModel(const Pack& pack, const std::string& precision, const Engin
     }
   }
   engine_ = open_network(pack, precision, options);
-  input_index_ = input_index(*engine_, manifest_, input_.tensor);
+  input_index_ = affectrt::input_index(*engine_, manifest_, input_.tensor);
   for (const auto& spec : engine_->outputs()) {
     std::size_t size = 1;
     for (std::size_t i = 1; i < spec.shape.size(); ++i) {
@@ -100,18 +100,25 @@ Affine CropModel::whole(const ImageView& image) const {
   return fit_whole(image.width, image.height, input_.width_px, input_.height_px, input_.fit);
 }
 
-void CropModel::bind(Workspace& workspace, std::size_t count) const {
+std::vector<std::int64_t> CropModel::input_shape(std::size_t count) const {
   const auto n = static_cast<std::int64_t>(count);
   const std::int64_t h = input_.height_px, w = input_.width_px, c = target_.channels();
-  const auto shape = input_.layout == Layout::kNchw ? std::array<std::int64_t, 4>{n, c, h, w} : std::array<std::int64_t, 4>{n, h, w, c};
-  workspace.binding.bind_input(input_index_, workspace.input.data(), workspace.input.size() * sizeof(float), shape);
+  return input_.layout == Layout::kNchw ? std::vector<std::int64_t>{n, c, h, w} : std::vector<std::int64_t>{n, h, w, c};
+}
+
+std::vector<std::int64_t> CropModel::output_shape(std::size_t output, std::size_t count) const {
+  auto shape = engine_->outputs()[output].shape;
+  if (!shape.empty()) shape[0] = static_cast<std::int64_t>(count);
+  return shape;
+}
+
+void CropModel::bind(Workspace& workspace, std::size_t count) const {
+  workspace.binding.bind_input(input_index_, workspace.input.data(), workspace.input.size() * sizeof(float), input_shape(count));
   workspace.outputs.resize(sizes_.size());
   for (std::size_t i = 0; i < sizes_.size(); ++i) {
     auto& values = workspace.outputs[i];
     if (values.size() < sizes_[i] * kMaxBatch) values.resize(sizes_[i] * kMaxBatch);
-    auto output_shape = engine_->outputs()[i].shape;
-    if (!output_shape.empty()) output_shape[0] = n;
-    workspace.binding.bind_output(i, values.data(), values.size() * sizeof(float), output_shape);
+    workspace.binding.bind_output(i, values.data(), values.size() * sizeof(float), output_shape(i, count));
   }
 }
 

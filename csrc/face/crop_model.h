@@ -41,6 +41,15 @@ class CropModel {
   // Number of values an output has for one region.
   std::size_t values_of(std::size_t output) const { return sizes_[output]; }
 
+  // What whoever runs the network elsewhere must know.
+  const TensorTarget& target() const { return target_; }
+  std::size_t input_index() const { return input_index_; }
+  const std::vector<int>& template_points() const { return template_points_; }  // KeyPointCrop: positions in the detection
+  int right_eye() const { return right_eye_; }                                  // BoxCrop that turns: the same; else -1
+  int left_eye() const { return left_eye_; }
+  std::vector<std::int64_t> input_shape(std::size_t count) const;
+  std::vector<std::int64_t> output_shape(std::size_t output, std::size_t count) const;
+
  private:
   struct Workspace {
     explicit Workspace(const CropModel& model) : binding(*model.engine_) {}

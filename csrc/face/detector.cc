@@ -11,7 +11,7 @@ FaceDetector::FaceDetector(const Pack& pack, const std::string& precision, const
   target_ = TensorTarget::from(input_);
   anchors_ = make_anchors(decode_, input_.width_px, input_.height_px);
   engine_ = open_network(pack, precision, options);
-  input_index_ = input_index(*engine_, manifest, input_.tensor);
+  input_index_ = affectrt::input_index(*engine_, manifest, input_.tensor);
   boxes_index_ = output_index(*engine_, manifest, output_of(manifest, OutputKind::kBoxes, "boxes").tensor);
   scores_index_ = output_index(*engine_, manifest, output_of(manifest, OutputKind::kScores, "scores").tensor);
   expect_fits(manifest, [this] { workspaces_.take(); });
@@ -37,23 +37,26 @@ std::vector<Detection> FaceDetector::detect(const ImageView& image) const {
   auto workspace = workspaces_.take();
   image_to_tensor(image, to_source, target_, workspace->input.data());
   workspace->binding.run();
-  const float unit_px = static_cast<float>(input_.width_px) / static_cast<float>(decode_.box_scale_px);
-  auto detections = weighted_nms(decode_detections(workspace->scores, workspace->boxes, anchors_, unit_px, decode_), decode_.iou_threshold);
+  auto detections =
+      weighted_nms(decode_detections(workspace->scores, workspace->boxes, anchors_, unit_px(), decode_), decode_.iou_threshold);
+  to_image(to_source, detections);
+  return detections;
+}
 
+void FaceDetector::to_image(const Affine& to_source, std::vector<Detection>& detections) {
   // Boxes are in edge coordinates (the first pixel spans 0 to 1), the map between pixel centres: half a pixel lies between the two.
-  const auto to_image = [&to_source](float x, float y) {
+  const auto moved = [&to_source](float x, float y) {
     const Point p = apply(to_source, {x - 0.5f, y - 0.5f});
     return Point{p.x + 0.5f, p.y + 0.5f};
   };
   for (auto& d : detections) {
-    const Point low = to_image(d.x0, d.y0), high = to_image(d.x1, d.y1);
+    const Point low = moved(d.x0, d.y0), high = moved(d.x1, d.y1);
     d.x0 = low.x;
     d.y0 = low.y;
     d.x1 = high.x;
     d.y1 = high.y;
-    for (auto& point : d.key_points) point = to_image(point.x, point.y);
+    for (auto& point : d.key_points) point = moved(point.x, point.y);
   }
-  return detections;
 }
 
 }  // namespace affectrt

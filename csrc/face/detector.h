@@ -23,6 +23,18 @@ class FaceDetector {
   const Engine& engine() const { return *engine_; }
   const std::vector<std::string>& key_points() const { return decode_.key_points; }
 
+  // What whoever runs the network elsewhere must know: how a frame goes in, and what the outputs mean.
+  const ImageInput& input() const { return input_; }
+  const TensorTarget& target() const { return target_; }
+  const SsdDecode& decode() const { return decode_; }
+  const std::vector<Point>& anchors() const { return anchors_; }
+  float unit_px() const { return static_cast<float>(input_.width_px) / static_cast<float>(decode_.box_scale_px); }
+  std::size_t input_index() const { return input_index_; }
+  std::size_t boxes_index() const { return boxes_index_; }
+  std::size_t scores_index() const { return scores_index_; }
+  // Detections in tensor pixels to pixels of the image that was brought onto the tensor by `to_source`.
+  static void to_image(const Affine& to_source, std::vector<Detection>& detections);
+
  private:
   struct Workspace {
     explicit Workspace(const FaceDetector& detector);

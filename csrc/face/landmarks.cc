@@ -25,6 +25,11 @@ FaceLandmarks::FaceLandmarks(const Pack& pack, const std::string& precision, con
 std::vector<std::optional<std::vector<Landmark>>> FaceLandmarks::find(const ImageView& image, std::span<const Affine> regions) const {
   CropModel::Outputs outputs;
   model_.run(image, regions, outputs);
+  return read(outputs, regions);
+}
+
+std::vector<std::optional<std::vector<Landmark>>> FaceLandmarks::read(const CropModel::Outputs& outputs,
+                                                                      std::span<const Affine> regions) const {
   std::vector<std::optional<std::vector<Landmark>>> faces(regions.size());
   const auto count = static_cast<std::size_t>(decode_.count);
   const float to_tensor = static_cast<float>(model_.input().width_px) / static_cast<float>(decode_.scale_px);

@@ -21,6 +21,8 @@ class FaceLandmarks {
 
   // One entry a region; nullopt where the network sees no face.
   std::vector<std::optional<std::vector<Landmark>>> find(const ImageView& image, std::span<const Affine> regions) const;
+  // The same of what the network has answered elsewhere.
+  std::vector<std::optional<std::vector<Landmark>>> read(const CropModel::Outputs& outputs, std::span<const Affine> regions) const;
 
   const CropModel& model() const { return model_; }
   int count() const { return decode_.count; }
