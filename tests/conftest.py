@@ -1,5 +1,6 @@
 """What several folders of tests share: real pictures, and packs that are opened once."""
 
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -11,6 +12,10 @@ from hypothesis import HealthCheck, settings
 # How fast this machine is just now is no property of the code.
 settings.register_profile("affectrt", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("affectrt")
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and what they start inherits that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 sys.path.insert(0, str(Path(__file__).parent / "ops"))
 
