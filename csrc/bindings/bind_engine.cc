@@ -7,6 +7,7 @@
 #include "affectrt/core/error.h"
 #include "affectrt/core/lease.h"
 #include "affectrt/engine/engine.h"
+#include "affectrt/engine/plugin.h"
 #include "affectrt/engine/variant.h"
 #include "array.h"
 #include "engine_options.h"
@@ -119,6 +120,29 @@ void bind_engine(pybind11::module_& module) {
       },
       "Opens ONNX Runtime if need be: its version, library and providers. EngineError if there is none.");
   module.def("ort_is_open", &Runtime::is_open);
+  module.def(
+      "register_provider_library",
+      [](const std::string& name, const std::filesystem::path& library) {
+        py::gil_scoped_release release;
+        affectrt::register_provider_library(name, library);
+      },
+      py::arg("name"), py::arg("library"),
+      "Load a provider that comes as a library of its own, for good; networks then find it by its provider's name.\n\n"
+      "name: what ONNX Runtime calls the library, by convention the provider's name. The same pair again changes nothing. Raises\n"
+      "DeviceError: the library cannot be loaded, another has that name, or ONNX Runtime is older than 1.22.");
+  module.def(
+      "provider_devices",
+      [] {
+        std::vector<affectrt::ProviderDevice> devices;
+        {
+          py::gil_scoped_release release;
+          devices = affectrt::provider_devices();
+        }
+        py::list result;
+        for (const auto& device : devices) result.append(py::make_tuple(device.provider, device.vendor, device.gpu, device.ordinal));
+        return result;
+      },
+      "What registered libraries offer, beside ONNX Runtime's own: (provider, vendor, whether it is a GPU, ordinal).");
 
   py::class_<PyEngine, Holder<PyEngine>>(module, "Engine", "One network, opened once, run from any number of threads.")
       .def(py::init([](const std::filesystem::path& model, const ProviderList& providers, bool strict, int threads, bool spinning) {

@@ -25,6 +25,9 @@ struct TypeInfo;
 struct TensorInfo;
 struct CudaOptions;
 struct TensorRtOptions;
+struct KeyValuePairs;
+struct EpDevice;
+struct HardwareDevice;
 
 // ONNXTensorElementDataType, as far as tensors here have it.
 enum ElementType : int {
@@ -123,6 +126,39 @@ struct Api {
   explicit Api(const void* const* table) {
 #define AFFECTRT_ORT_LOAD(slot, name, result, arguments) name = reinterpret_cast<result(*) arguments>(const_cast<void*>(table[slot]));
     AFFECTRT_ORT_SLOTS(AFFECTRT_ORT_LOAD)
+#undef AFFECTRT_ORT_LOAD
+  }
+};
+
+// Functions of a newer API, for providers that come as libraries of their own. A library that does not serve this version has a shorter
+// table: ask for it before reading these rows.
+inline constexpr std::uint32_t kPluginApiVersion = 22;
+
+enum HardwareType : int { kCpuHardware = 0, kGpuHardware = 1, kNpuHardware = 2 };
+
+// clang-format off
+#define AFFECTRT_ORT_PLUGIN_SLOTS(X)                                                                                                      \
+  X(297, GetKeyValue, const char*, (const KeyValuePairs*, const char* key))                                                              \
+  X(301, RegisterExecutionProviderLibrary, Status*, (Env*, const char* name, const char* path))                                          \
+  X(303, GetEpDevices, Status*, (const Env*, const EpDevice* const**, std::size_t*))                                                     \
+  X(304, SessionOptionsAppendExecutionProvider_V2, Status*,                                                                              \
+    (SessionOptions*, Env*, const EpDevice* const*, std::size_t, const char* const* keys, const char* const* values, std::size_t))       \
+  X(307, HardwareDevice_Type, int, (const HardwareDevice*))                                                                              \
+  X(312, EpDevice_EpName, const char*, (const EpDevice*))                                                                                \
+  X(313, EpDevice_EpVendor, const char*, (const EpDevice*))                                                                              \
+  X(314, EpDevice_EpMetadata, const KeyValuePairs*, (const EpDevice*))                                                                   \
+  X(315, EpDevice_EpOptions, const KeyValuePairs*, (const EpDevice*))                                                                    \
+  X(316, EpDevice_Device, const HardwareDevice*, (const EpDevice*))
+// clang-format on
+
+struct PluginApi {
+#define AFFECTRT_ORT_MEMBER(slot, name, result, arguments) result(*name) arguments;
+  AFFECTRT_ORT_PLUGIN_SLOTS(AFFECTRT_ORT_MEMBER)
+#undef AFFECTRT_ORT_MEMBER
+
+  explicit PluginApi(const void* const* table) {
+#define AFFECTRT_ORT_LOAD(slot, name, result, arguments) name = reinterpret_cast<result(*) arguments>(const_cast<void*>(table[slot]));
+    AFFECTRT_ORT_PLUGIN_SLOTS(AFFECTRT_ORT_LOAD)
 #undef AFFECTRT_ORT_LOAD
   }
 };

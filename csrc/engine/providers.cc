@@ -1,8 +1,12 @@
 #include "affectrt/engine/providers.h"
 
 #include <algorithm>
+#include <initializer_list>
+#include <stdexcept>
+#include <utility>
 
 #include "affectrt/core/error.h"
+#include "affectrt/engine/plugin.h"
 
 namespace affectrt {
 namespace {
@@ -20,11 +24,15 @@ struct Lists {
   std::vector<const char*> keys, values;
 };
 
-template <class T>
-void apply(const Runtime& rt, const Provider& provider, const Options& options,
-           ort::Status* (*update)(T*, const char* const*, const char* const*, std::size_t), T* handle) {
-  const Lists lists(options);
-  if (!options.empty()) rt.check(update(handle, lists.keys.data(), lists.values.data(), lists.keys.size()), provider.name.c_str());
+constexpr const char* kStream = "user_compute_stream";
+constexpr const char* kHasStream = "has_user_compute_stream";
+
+std::string number(const void* stream) { return std::to_string(reinterpret_cast<std::uintptr_t>(stream)); }
+
+const std::string* find(const Options& options, const std::string& key) {
+  for (const auto& [name, value] : options)
+    if (name == key) return &value;
+  return nullptr;
 }
 
 // What a caller's own options say comes last, and so wins over ours.
@@ -39,29 +47,79 @@ Options with(Options ours, const Options& theirs) {
   return ours;
 }
 
+Options without(Options options, std::initializer_list<const char*> keys) {
+  std::erase_if(options, [&](const auto& option) { return std::find(keys.begin(), keys.end(), option.first) != keys.end(); });
+  return options;
+}
+
+// The device and the stream are not the caller's to change where the engine has them: its tensors lie there, and its work is ordered there.
+void refuse_contradictions(const Provider& provider, const GpuStream& gpu) {
+  const auto expect = [&](const char* key, const std::string& wanted) {
+    const std::string* given = find(provider.options, key);
+    if (given && *given != wanted)
+      throw std::invalid_argument(provider.name + ": option " + key + ": expected " + wanted + ", as the engine's own stream has it, got " +
+                                  *given);
+  };
+  expect("device_id", std::to_string(gpu.ordinal));
+  if (gpu.stream) {
+    expect(kHasStream, "1");
+    expect(kStream, number(gpu.stream));
+  }
+}
+
+// Options of a provider that has a handle for them.
+template <class T>
+void update(const Runtime& rt, const char* call, ort::Status* (*set)(T*, const char* const*, const char* const*, std::size_t), T* handle,
+            const Options& options) {
+  const Lists lists(options);
+  if (!options.empty()) rt.check(set(handle, lists.keys.data(), lists.values.data(), lists.keys.size()), call);
+}
+
+// A stream goes in as a pointer: as text, not every version of these providers takes it.
+template <class T>
+void update_stream(const Runtime& rt, const char* call, ort::Status* (*set)(T*, const char*, void*), T* handle,
+                   const std::optional<GpuStream>& gpu) {
+  if (gpu && gpu->stream) rt.check(set(handle, kStream, gpu->stream), call);
+}
+
+Options options_of(const Provider& provider, const std::optional<GpuStream>& gpu, const char* graphs) {
+  Options ours;
+  if (gpu) ours = {{"device_id", std::to_string(gpu->ordinal)}, {graphs, gpu->graphs ? "1" : "0"}};
+  const Options all = with(std::move(ours), provider.options);
+  return gpu && gpu->stream ? without(all, {kStream, kHasStream}) : all;
+}
+
 void append_cuda(const Runtime& rt, ort::SessionOptions* session, const Provider& provider, const std::optional<GpuStream>& gpu) {
   const auto& api = rt.api();
   ort::CudaOptions* raw = nullptr;
-  rt.check(api.CreateCUDAProviderOptions(&raw), "CUDA options");
+  rt.check(api.CreateCUDAProviderOptions(&raw), "CreateCUDAProviderOptions");
   ort::OwnedCudaOptions options(raw);
-  Options ours;
-  if (gpu) ours = {{"device_id", std::to_string(gpu->ordinal)}, {"enable_cuda_graph", gpu->graphs ? "1" : "0"}};
-  apply(rt, provider, with(ours, provider.options), api.UpdateCUDAProviderOptions, raw);
-  // A stream has no form as text that this provider's options would take.
-  if (gpu && gpu->stream) rt.check(api.UpdateCUDAProviderOptionsWithValue(raw, "user_compute_stream", gpu->stream), "CUDA stream");
-  rt.check(api.SessionOptionsAppendExecutionProvider_CUDA_V2(session, raw), "CUDA provider");
+  update(rt, "UpdateCUDAProviderOptions", api.UpdateCUDAProviderOptions, raw, options_of(provider, gpu, "enable_cuda_graph"));
+  update_stream(rt, "UpdateCUDAProviderOptionsWithValue", api.UpdateCUDAProviderOptionsWithValue, raw, gpu);
+  rt.check(api.SessionOptionsAppendExecutionProvider_CUDA_V2(session, raw), "SessionOptionsAppendExecutionProvider_CUDA_V2");
 }
 
 void append_tensorrt(const Runtime& rt, ort::SessionOptions* session, const Provider& provider, const std::optional<GpuStream>& gpu) {
   const auto& api = rt.api();
   ort::TensorRtOptions* raw = nullptr;
-  rt.check(api.CreateTensorRTProviderOptions(&raw), "TensorRT options");
+  rt.check(api.CreateTensorRTProviderOptions(&raw), "CreateTensorRTProviderOptions");
   ort::OwnedTensorRtOptions options(raw);
+  update(rt, "UpdateTensorRTProviderOptions", api.UpdateTensorRTProviderOptions, raw, options_of(provider, gpu, "trt_cuda_graph_enable"));
+  update_stream(rt, "UpdateTensorRTProviderOptionsWithValue", api.UpdateTensorRTProviderOptionsWithValue, raw, gpu);
+  rt.check(api.SessionOptionsAppendExecutionProvider_TensorRT_V2(session, raw), "SessionOptionsAppendExecutionProvider_TensorRT_V2");
+}
+
+// Options of a provider that takes them as text alone.
+Options text_options(const std::optional<GpuStream>& gpu, bool with_device) {
   Options ours;
-  if (gpu) ours = {{"device_id", std::to_string(gpu->ordinal)}, {"trt_cuda_graph_enable", gpu->graphs ? "1" : "0"}};
-  apply(rt, provider, with(ours, provider.options), api.UpdateTensorRTProviderOptions, raw);
-  if (gpu && gpu->stream) rt.check(api.UpdateTensorRTProviderOptionsWithValue(raw, "user_compute_stream", gpu->stream), "TensorRT stream");
-  rt.check(api.SessionOptionsAppendExecutionProvider_TensorRT_V2(session, raw), "TensorRT provider");
+  if (!gpu) return ours;
+  if (with_device) ours.emplace_back("device_id", std::to_string(gpu->ordinal));
+  ours.emplace_back("enable_cuda_graph", gpu->graphs ? "1" : "0");
+  if (gpu->stream) {
+    ours.emplace_back(kHasStream, "1");
+    ours.emplace_back(kStream, number(gpu->stream));
+  }
+  return ours;
 }
 
 void append_named(const Runtime& rt, ort::SessionOptions* session, const Provider& provider, const std::optional<GpuStream>& gpu) {
@@ -69,33 +127,66 @@ void append_named(const Runtime& rt, ort::SessionOptions* session, const Provide
   std::string name = provider.name;
   const std::string suffix = "ExecutionProvider";
   if (name.ends_with(suffix) && name != kTensorRtRtxProvider) name.resize(name.size() - suffix.size());
-  Options ours;
-  if (gpu && is_gpu_provider(provider.name)) {
-    ours = {{"device_id", std::to_string(gpu->ordinal)}, {"enable_cuda_graph", gpu->graphs ? "1" : "0"}};
-    if (gpu->stream) {
-      ours.emplace_back("has_user_compute_stream", "1");
-      ours.emplace_back("user_compute_stream", std::to_string(reinterpret_cast<std::uintptr_t>(gpu->stream)));
-    }
-  }
-  const Options options = with(ours, provider.options);
+  const Options options = with(text_options(is_gpu_provider(provider.name) ? gpu : std::nullopt, true), provider.options);
   const Lists lists(options);
   rt.check(rt.api().SessionOptionsAppendExecutionProvider(session, name.c_str(), lists.keys.data(), lists.values.data(), lists.keys.size()),
-           provider.name.c_str());
+           "SessionOptionsAppendExecutionProvider");
 }
 
-// Throws EngineError with the library's reason.
+std::string text_of(const std::vector<ProviderDevice>& devices) {
+  std::string text;
+  for (const auto& device : devices) {
+    text += " " + device.provider + (device.gpu ? " on GPU " + std::to_string(device.ordinal) : "");
+    if (&device != &devices.back()) text += ",";
+  }
+  return text;
+}
+
+// The device is chosen by its handle, so the provider is not told a number.
+void append_plugin(const Runtime& rt, ort::SessionOptions* session, const Provider& provider, const std::optional<GpuStream>& gpu,
+                   const std::vector<ProviderDevice>& devices) {
+  const std::string* asked = find(provider.options, "device_id");
+  const std::string wanted = gpu ? std::to_string(gpu->ordinal) : asked ? *asked : "";
+  const auto fits = [&](const ProviderDevice& device) {
+    return device.provider == provider.name && (device.gpu || !gpu) && (wanted.empty() || std::to_string(device.ordinal) == wanted);
+  };
+  const auto chosen = std::find_if(devices.begin(), devices.end(), fits);
+  if (chosen == devices.end()) throw EngineError("GetEpDevices: expected GPU " + wanted + ", found" + text_of(devices));
+  const Options options = with(text_options(gpu, false), without(provider.options, {"device_id"}));
+  const Lists lists(options);
+  // Const as the runtime hands it out; the call only looks registered libraries up.
+  auto* env = const_cast<ort::Env*>(rt.env());
+  rt.check(ort::plugin_api(rt).SessionOptionsAppendExecutionProvider_V2(session, env, &chosen->handle, 1, lists.keys.data(),
+                                                                        lists.values.data(), lists.keys.size()),
+           "SessionOptionsAppendExecutionProvider_V2");
+}
+
+bool offers(const std::vector<ProviderDevice>& devices, const std::string& name) {
+  return std::any_of(devices.begin(), devices.end(), [&](const ProviderDevice& device) { return device.provider == name; });
+}
+
+// Throws EngineError with the call that failed and the library's reason.
 void append(const Runtime& rt, ort::SessionOptions* session, const Provider& provider, const std::optional<GpuStream>& gpu) {
-  if (provider.name == kCudaProvider)
-    append_cuda(rt, session, provider, gpu);
-  else if (provider.name == kTensorRtProvider)
-    append_tensorrt(rt, session, provider, gpu);
-  else
-    append_named(rt, session, provider, gpu);
+  const auto& known = rt.providers();
+  if (std::find(known.begin(), known.end(), provider.name) != known.end()) {
+    if (provider.name == kCudaProvider) return append_cuda(rt, session, provider, gpu);
+    if (provider.name == kTensorRtProvider) return append_tensorrt(rt, session, provider, gpu);
+    return append_named(rt, session, provider, gpu);
+  }
+  const auto devices = provider_devices();
+  if (offers(devices, provider.name))
+    return append_plugin(rt, session, provider, is_gpu_provider(provider.name) ? gpu : std::nullopt, devices);
+  std::string reason = "not in this ONNX Runtime " + rt.version() + " (it has:";
+  for (const auto& name : known) reason += " " + name;
+  if (!devices.empty()) reason += "; from libraries:" + text_of(devices);
+  throw EngineError(reason + ")");
 }
 
 }  // namespace
 
-bool is_gpu_provider(const std::string& name) { return name == kCudaProvider || name == kTensorRtProvider || name == kTensorRtRtxProvider; }
+bool is_gpu_provider(const std::string& name) {
+  return name == kCudaProvider || name == kTensorRtProvider || name == kTensorRtRtxProvider || name == kCudaPluginProvider;
+}
 
 TakenProviders take_providers(const Runtime& rt, ort::SessionOptions* session, const EngineOptions& options) {
   TakenProviders taken;
@@ -104,20 +195,14 @@ TakenProviders take_providers(const Runtime& rt, ort::SessionOptions* session, c
       taken.names.push_back(kCpuProvider);
       break;  // the CPU can run everything, so what stands behind it is never reached
     }
-    const auto& known = rt.providers();
+    if (options.gpu && is_gpu_provider(provider.name)) refuse_contradictions(provider, *options.gpu);
     std::string reason;
-    if (std::find(known.begin(), known.end(), provider.name) == known.end()) {
-      reason = "not in this ONNX Runtime " + rt.version() + " (it has:";
-      for (const auto& name : known) reason += " " + name;
-      reason += ")";
-    } else {
-      try {
-        append(rt, session, provider, options.gpu);
-        taken.names.push_back(provider.name);
-        continue;
-      } catch (const EngineError& error) {
-        reason = error.what();
-      }
+    try {
+      append(rt, session, provider, options.gpu);
+      taken.names.push_back(provider.name);
+      continue;
+    } catch (const EngineError& error) {
+      reason = error.what();
     }
     if (options.strict) throw DeviceError(provider.name + ": " + reason);
     taken.fallbacks.push_back(provider.name + ": " + reason);

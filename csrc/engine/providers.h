@@ -11,7 +11,8 @@ namespace affectrt {
 inline constexpr const char* kCpuProvider = "CPUExecutionProvider";
 inline constexpr const char* kCudaProvider = "CUDAExecutionProvider";
 inline constexpr const char* kTensorRtProvider = "TensorrtExecutionProvider";
-inline constexpr const char* kTensorRtRtxProvider = "NvTensorRTRTXExecutionProvider";
+inline constexpr const char* kTensorRtRtxProvider = "NvTensorRTRTXExecutionProvider";  // built in, or from a library of its own
+inline constexpr const char* kCudaPluginProvider = "CudaPluginExecutionProvider";      // from a library of its own
 
 // Whether a provider computes on an NVIDIA GPU, on the stream that it is given.
 bool is_gpu_provider(const std::string& name);
@@ -21,7 +22,8 @@ struct TakenProviders {
   std::vector<std::string> fallbacks;  // those that could not be had, each with the reason
 };
 
-// Hands the providers to a session to be opened. Throws DeviceError if one cannot be had and the options are strict.
+// Hands the providers to a session to be opened. Throws DeviceError, which names the provider and the call that failed, if one cannot be
+// had and the options are strict; std::invalid_argument if a provider's own options name another device or stream than the engine's.
 TakenProviders take_providers(const ort::Runtime& runtime, ort::SessionOptions* session, const EngineOptions& options);
 
 }  // namespace affectrt

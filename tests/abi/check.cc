@@ -1,11 +1,13 @@
-// Compiles only if csrc/engine/ort_abi.h agrees with an official onnxruntime_c_api.h: every slot's number, the function's type, and the
-// constants. Nothing runs: a difference is a compile error that names the slot.
+// Compiles only if csrc/engine/ort_abi.h, and the slots that the tests' own provider library uses beside, agree with an official
+// onnxruntime_c_api.h: every slot's number, the function's type, and the constants. Nothing runs: a difference is a compile error that
+// names the slot. With PLUGINS defined, the rows of the newer API are checked too, for which the header must be new enough.
 #include <onnxruntime_c_api.h>
 
 #include <cstddef>
 #include <type_traits>
 
 #include "affectrt/engine/ort_abi.h"
+#include "slots.h"
 
 // Inside our namespace, so that the rows of the table find their own names.
 namespace affectrt::ort {
@@ -35,6 +37,11 @@ SAME_HANDLE(TypeInfo, OrtTypeInfo);
 SAME_HANDLE(TensorInfo, OrtTensorTypeAndShapeInfo);
 SAME_HANDLE(CudaOptions, OrtCUDAProviderOptionsV2);
 SAME_HANDLE(TensorRtOptions, OrtTensorRTProviderOptionsV2);
+#ifdef PLUGINS
+SAME_HANDLE(KeyValuePairs, OrtKeyValuePairs);
+SAME_HANDLE(EpDevice, OrtEpDevice);
+SAME_HANDLE(HardwareDevice, OrtHardwareDevice);
+#endif
 #undef SAME_HANDLE
 template <class T>
 struct Official<const T> {
@@ -87,6 +94,15 @@ struct SameFunction<R (*)(A...), S (*)(B...)> : SameFunction<R (*)(A...), S (*)(
   static_assert(offsetof(OrtApi, name) == (slot) * sizeof(void*), #name ": another slot in OrtApi"); \
   static_assert(SameFunction<result(*) arguments, decltype(OrtApi::name)>::value, #name ": another type in OrtApi");
 AFFECTRT_ORT_SLOTS(CHECK_SLOT)
+FAKE_ORT_SLOTS(CHECK_SLOT)
+#ifdef PLUGINS
+AFFECTRT_ORT_PLUGIN_SLOTS(CHECK_SLOT)
+FAKE_ORT_PLUGIN_SLOTS(CHECK_SLOT)
+static_assert(kPluginApiVersion <= ORT_API_VERSION, "the header describes an older API than plugins need");
+static_assert(int{kCpuHardware} == int{OrtHardwareDeviceType_CPU});
+static_assert(int{kGpuHardware} == int{OrtHardwareDeviceType_GPU});
+static_assert(int{kNpuHardware} == int{OrtHardwareDeviceType_NPU});
+#endif
 #undef CHECK_SLOT
 
 static_assert(offsetof(OrtApiBase, GetApi) == offsetof(ApiBase, GetApi));

@@ -18,7 +18,7 @@ from affectrt_export.tensorrt.__main__ import main as command
 from affectrt_export.tensorrt.build import BuildError, build, parses
 from affectrt_export.tensorrt.library import RTX_COMMAND, load
 from affectrt_export.tensorrt.options import Options, Shapes, plan, read
-from affectrt_export.variants import fp16, int8_trt
+from affectrt_export.variants import derive, fp16, int8_trt
 from affectrt_export.variants.options import Options as VariantOptions
 from onnx import TensorProto, helper, numpy_helper
 
@@ -175,6 +175,16 @@ def test_every_file_of_the_default_packs_is_built_or_is_for_another_provider(nam
             assert len(build(model, contract=pack.manifest["inputs"]).data) > 10_000
             built += 1
     assert built or all(v["format"] == "gguf" or v["precision"] in ("int8", "int4") for v in pack.manifest["variants"])
+
+
+@pytest.mark.parametrize("to", ["fp32", "fp16", "int8-trt"])
+def test_what_is_derived_from_the_carried_face_pack_is_built(to):
+    pack = open_pack("fernet-fer7")
+    model = derive(pack.variant("master").path.read_bytes(), to, ())
+    assert parses(model) == []
+    engine = build(model, contract=pack.manifest["inputs"])
+    held = int(re.search(r"Total Weights Memory: (\d+) bytes", " ".join(text for _, text in engine.messages))[1])
+    assert {"fp32": 5e6, "fp16": 2.5e6, "int8-trt": 1.2e6}[to] < held < {"fp32": 9e6, "fp16": 5e6, "int8-trt": 3.5e6}[to]
 
 
 def test_shapes_come_from_the_contract_and_are_checked_before_anything_is_built(encoder, cnn):

@@ -1,4 +1,4 @@
-"""`affectrt export derive`: from the weight-only master in a pack to an fp32, fp16 or TensorRT int8 file, on the device."""
+"""`affectrt export derive`: from the weights in a pack to an fp32, fp16 or TensorRT int8 file, on the device."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from affectrt_export.terminal import Bars
 
 
 def derive(
-    pack: Annotated[str, typer.Argument(help="A pack with a variant `master`: a name, a folder or a .zip.")],
+    pack: Annotated[str, typer.Argument(help="A pack with a variant `master` or a dynamic int8 one: a name, a folder or a .zip.")],
     to: Annotated[str, typer.Option(help="With commas: fp32, fp16, int8-trt.")],
     out: Annotated[Path, typer.Option(help="Folder that the new pack's folder and its report are written to.")],
     data: Annotated[
@@ -22,7 +22,7 @@ def derive(
     replace: Annotated[bool, typer.Option("--replace", help="Take the place of a pack that is there.")] = False,
     output: OutputOption = Format.table,
 ) -> None:
-    """Derive variants for this device from a pack's weight-only master; they pass the same gates as in an export."""
+    """Derive variants for this device from a pack's weight-only master, or its dynamic int8 file; they pass the same gates as in an export."""
     from affectrt_export import derived
 
     with Bars() as progress:
