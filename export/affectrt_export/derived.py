@@ -37,7 +37,8 @@ class _Source:
 
     @property
     def shown(self) -> str:
-        return f"the variant {self.variant!r}" if self.dynamic is None else f"the variant {self.variant!r}, its dynamic quantisation undone,"
+        named = f"the variant {self.variant!r}"
+        return named if self.dynamic is None else f"{named}, its dynamic quantisation undone,"
 
 
 def derive(

@@ -22,7 +22,7 @@ def derive(
     replace: Annotated[bool, typer.Option("--replace", help="Take the place of a pack that is there.")] = False,
     output: OutputOption = Format.table,
 ) -> None:
-    """Derive variants for this device from a pack's weight-only master, or its dynamic int8 file; they pass the same gates as in an export."""
+    """Derive variants for this device from a pack's weight-only master or dynamic int8 file; they pass the same gates as in an export."""
     from affectrt_export import derived
 
     with Bars() as progress:
