@@ -5,6 +5,11 @@
 namespace affectrt::cuda {
 namespace {
 
+void wait_for_device(const Context& context) noexcept {
+  const ContextGuard guard(context, std::nothrow);
+  context.driver().cuCtxSynchronize();
+}
+
 std::string copy_text(const char* what, std::size_t bytes) { return std::string(what) + " of " + std::to_string(bytes) + " bytes"; }
 
 void copy_rows(Copy2d copy, const char* what, Rows rows, const Stream& stream) {
@@ -31,6 +36,20 @@ void Buffer::reserve(std::size_t wanted) {
   bytes_ = wanted;
 }
 
+PinnedBuffer::~PinnedBuffer() {
+  if (owned_.get()) wait_for_device(*context_);
+}
+
+PinnedBuffer& PinnedBuffer::operator=(PinnedBuffer&& other) noexcept {
+  if (this != &other) {
+    if (owned_.get()) wait_for_device(*context_);
+    context_ = std::move(other.context_);
+    owned_ = std::move(other.owned_);
+    bytes_ = other.bytes_;
+  }
+  return *this;
+}
+
 void PinnedBuffer::reserve(std::size_t wanted) {
   if (wanted <= bytes()) return;
   const ContextGuard guard(*context_);
@@ -46,6 +65,18 @@ RegisteredMemory::RegisteredMemory(const Device& device, void* data, std::size_t
   AFFECTRT_CUDA_CALL(device.context()->driver(), "page-locking " + std::to_string(bytes) + " bytes", cuMemHostRegister_v2, data, bytes,
                      kHostRegisterPortable);
   owned_ = {device.context(), data};
+}
+
+RegisteredMemory::~RegisteredMemory() {
+  if (owned_.get()) wait_for_device(owned_.context());
+}
+
+RegisteredMemory& RegisteredMemory::operator=(RegisteredMemory&& other) noexcept {
+  if (this != &other) {
+    if (owned_.get()) wait_for_device(owned_.context());
+    owned_ = std::move(other.owned_);
+  }
+  return *this;
 }
 
 void copy_to_device(DevicePtr to, const void* from, std::size_t bytes, const Stream& stream) {

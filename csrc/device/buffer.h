@@ -30,16 +30,18 @@ class Buffer {
   std::size_t bytes_ = 0;
 };
 
-// Page-locked memory of the host: the GPU copies from and to it by itself. Must outlive the copies that use it.
+// Page-locked memory of the host: the GPU copies from and to it by itself. Its destructor waits for the whole device, so that memory which
+// goes while an error unwinds the stack is under nobody's hands.
 class PinnedBuffer {
  public:
   explicit PinnedBuffer(const Device& device) : context_(device.context()) {}
   explicit PinnedBuffer(std::shared_ptr<const Context> context) : context_(std::move(context)) {}
   PinnedBuffer(const Device& device, std::size_t bytes) : PinnedBuffer(device) { reserve(bytes); }
+  ~PinnedBuffer();
   PinnedBuffer(PinnedBuffer&&) noexcept = default;
-  PinnedBuffer& operator=(PinnedBuffer&&) noexcept = default;
+  PinnedBuffer& operator=(PinnedBuffer&& other) noexcept;
 
-  // As Buffer::reserve, but nothing waits: the caller sees to it that no copy is pending.
+  // As Buffer::reserve, but nothing waits: the caller sees to it that no copy from or to the old memory is pending.
   void reserve(std::size_t bytes);
 
   std::byte* data() const { return static_cast<std::byte*>(owned_.get()); }
@@ -51,10 +53,13 @@ class PinnedBuffer {
   std::size_t bytes_ = 0;
 };
 
-// Page-locks memory that somebody else owns, for as long as this lives.
+// Page-locks memory that somebody else owns, for as long as this lives. Its destructor waits as PinnedBuffer's does.
 class RegisteredMemory {
  public:
   RegisteredMemory(const Device& device, void* data, std::size_t bytes);
+  ~RegisteredMemory();
+  RegisteredMemory(RegisteredMemory&&) noexcept = default;
+  RegisteredMemory& operator=(RegisteredMemory&& other) noexcept;
 
  private:
   Owned<void*, &Driver::cuMemHostUnregister> owned_;

@@ -127,6 +127,7 @@ struct ExternalBufferDesc {
   X(cuCtxPushCurrent_v2, (ContextHandle))                                                                                                 \
   X(cuCtxPopCurrent_v2, (ContextHandle*))                                                                                                 \
   X(cuCtxGetCurrent, (ContextHandle*))                                                                                                    \
+  X(cuCtxSynchronize, ())                                                                                                                 \
   X(cuStreamCreateWithPriority, (StreamHandle*, unsigned flags, int priority))                                                            \
   X(cuStreamDestroy_v2, (StreamHandle))                                                                                                   \
   X(cuStreamSynchronize, (StreamHandle))                                                                                                  \

@@ -11,31 +11,6 @@ PinnedRing::PinnedRing(const Device& device, std::size_t max_slots) : context_(d
   slots_.reserve(max_slots);
 }
 
-PinnedRing::~PinnedRing() { drain(); }
-
-PinnedRing& PinnedRing::operator=(PinnedRing&& other) noexcept {
-  if (this != &other) {
-    drain();
-    context_ = std::move(other.context_);
-    max_slots_ = other.max_slots_;
-    uploads_ = other.uploads_;
-    waits_ = other.waits_;
-    slots_ = std::move(other.slots_);
-  }
-  return *this;
-}
-
-void PinnedRing::drain() noexcept {
-  for (Slot& slot : slots_) {
-    if (!slot.pending) continue;
-    try {
-      slot.copied.synchronize();
-    } catch (const std::exception&) {  // the context has failed or is gone, and its copies with it
-    }
-    slot.pending = false;
-  }
-}
-
 std::size_t PinnedRing::bytes() const {
   std::size_t sum = 0;
   for (const Slot& slot : slots_) sum += slot.buffer.bytes();
@@ -80,6 +55,7 @@ void PinnedRing::send(Slot& slot, DevicePtr to, std::size_t bytes, const Stream&
 
 void PinnedRing::upload(DevicePtr to, const void* from, std::size_t bytes, const Stream& stream) {
   if (bytes == 0) return;
+  const ContextGuard guard(*context_);  // for all that follows, also where something of it fails
   Slot& slot = take(bytes);
   std::memcpy(slot.buffer.data(), from, bytes);
   send(slot, to, bytes, stream);
@@ -91,6 +67,7 @@ void PinnedRing::upload_rows(DevicePtr to, const void* from, std::size_t from_ro
                                 std::to_string(from_row_bytes));
   const std::size_t bytes = rows.width_bytes * rows.height;
   if (bytes == 0) return;
+  const ContextGuard guard(*context_);  // for all that follows, also where something of it fails
   Slot& slot = take(bytes);
   const auto* source = static_cast<const std::byte*>(from);
   for (std::size_t y = 0; y < rows.height; ++y)

@@ -11,11 +11,10 @@ namespace affectrt::cuda {
 class PinnedRing {
  public:
   // `max_slots` frames may be under way; each slot is allocated when it is first needed, with the size of its frame.
+  // As it goes, it waits for the copies that are under way.
   explicit PinnedRing(const Device& device, std::size_t max_slots = 4);
-  // Waits for the copies that are under way, since their slots go.
-  ~PinnedRing();
   PinnedRing(PinnedRing&&) noexcept = default;
-  PinnedRing& operator=(PinnedRing&& other) noexcept;
+  PinnedRing& operator=(PinnedRing&&) noexcept = default;
 
   // Puts the copy of `bytes` from ordinary host memory to `to` on the stream; when it returns, `from` is the caller's again. A slot is used
   // again only after its last copy has been done; while none is free, another is added, up to max_slots; then this waits for the oldest.
@@ -37,7 +36,6 @@ class PinnedRing {
   };
   Slot& take(std::size_t bytes);
   void send(Slot& slot, DevicePtr to, std::size_t bytes, const Stream& stream);
-  void drain() noexcept;
 
   std::shared_ptr<const Context> context_;
   std::size_t max_slots_;

@@ -37,6 +37,7 @@ Result enter(const char* name, Kind kind, Line line, const std::function<Result(
   const long number = ++s.calls;
   const bool fails = s.fail_at > 0 && (number == s.fail_at || (s.fail_later_too && number > s.fail_at));
   s.fired = s.fired || fails;
+  if (fails && s.fail_later_too) s.dead = s.fail_code;
   const bool releases = kind == Kind::kReleases || kind == Kind::kReleasesFree;
   const bool bound = kind == Kind::kWork || kind == Kind::kReleases;
   const bool starts = std::strcmp(name, "cuInit") == 0 || std::strcmp(name, "cuDriverGetVersion") == 0;

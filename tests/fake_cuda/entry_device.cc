@@ -173,6 +173,15 @@ FAKE_EXPORT Result cuCtxPopCurrent_v2(ContextHandle* context) {
   });
 }
 
+FAKE_EXPORT Result cuCtxSynchronize() {
+  return enter("cuCtxSynchronize", Kind::kWork, Line(), [&](State& s, Line&) {
+    if (const Result result = unless_capturing()) return result;
+    run_all();
+    for (const StreamObject* stream : s.streams) join(s.host_clock, stream->clock);
+    return s.dead;
+  });
+}
+
 FAKE_EXPORT Result cuCtxGetCurrent(ContextHandle* context) {
   return enter("cuCtxGetCurrent", Kind::kFree, Line(), [&](State&, Line&) {
     *context = current_context();

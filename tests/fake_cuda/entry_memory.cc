@@ -154,7 +154,7 @@ static Result drop_host(State& s, const char* name, void* data, bool registered)
   for (const StreamObject* stream : s.streams)
     for (const Operation& operation : stream->queue)
       for (const HostRange& range : operation.host)
-        if (range.begin >= found->first && range.begin < found->first + found->second.bytes)
+        if (!s.dead && range.begin >= found->first && range.begin < found->first + found->second.bytes)
           violation(std::string(name) + ": " + operation.what + " on stream " + std::to_string(stream->number) + " still needs the memory");
   run_all();
   if (registered) {

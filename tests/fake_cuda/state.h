@@ -106,7 +106,7 @@ struct State {
   bool initialised = false;
   bool fired = false;  // a fault was injected
   long calls = 0;
-  Result dead = 0;  // an error on the device: every later call answers with it
+  Result dead = 0;  // an error on the device, or one injected for good: nothing runs any more, and every later call answers with it
   double now_ms = 0;
   std::vector<std::string> log, violations;
 
