@@ -87,6 +87,91 @@ std::vector<Point> to_points(const py::array_t<float>& array, const char* name) 
   return points;
 }
 
+std::span<const float> span_of(const py::array_t<float>& array) { return {array.data(), static_cast<std::size_t>(array.size())}; }
+
+int side(const py::array& array, py::ssize_t axis) { return static_cast<int>(array.shape(axis)); }
+
+void expect_rank(const py::array& array, py::ssize_t rank, const char* name, const char* shape) {
+  if (array.ndim() != rank) throw std::invalid_argument(std::string(name) + ": expected shape " + shape + ", got " + shape_text(array));
+}
+
+float py_sharpness(const py::object& tensor, const std::string& layout) {
+  const auto values = as_floats(tensor, "tensor");
+  expect_rank(values, 3, "tensor", "(C, H, W) or (H, W, C)");
+  TensorTarget target;
+  target.layout = layout_of(layout);
+  const bool planar = target.layout == Layout::kNchw;
+  const int channels = side(values, planar ? 0 : 2);
+  if (channels != 1 && channels != 3) throw std::invalid_argument("tensor: expected 1 or 3 channels, got " + shape_text(values));
+  target.height_px = side(values, planar ? 1 : 0);
+  target.width_px = side(values, planar ? 2 : 1);
+  target.color = channels == 1 ? ColorOrder::kGray : ColorOrder::kRgb;
+  return sharpness_of(values.data(), target);
+}
+
+Activation activation_of(const std::string& name) {
+  if (name == "softmax") return Activation::kSoftmax;
+  if (name == "sigmoid") return Activation::kSigmoid;
+  if (name == "identity") return Activation::kIdentity;
+  throw std::invalid_argument("activation: expected softmax, sigmoid or identity, got '" + name + "'");
+}
+
+// One face after another of one track; what each reading holds is in the docstring.
+py::list py_read_affect(const py::object& values, const py::object& ratings, const std::vector<float>& height_px,
+                        const std::vector<float>& sharpness, const std::vector<std::int64_t>& stamp_ns, const std::string& activation,
+                        const AffectOptions& given) {
+  const auto rows = as_floats(values, "values"), vad = as_floats(ratings, "ratings");
+  expect_rank(rows, 2, "values", "(N, labels)");
+  if (vad.ndim() != 2 || vad.shape(0) != 3 || vad.shape(1) != rows.shape(1))
+    throw std::invalid_argument("ratings: expected shape (3, " + std::to_string(rows.shape(1)) + "), got " + shape_text(vad));
+  const auto n = static_cast<std::size_t>(rows.shape(0)), count = static_cast<std::size_t>(rows.shape(1));
+  if (height_px.size() != n || sharpness.size() != n || stamp_ns.size() != n)
+    throw std::invalid_argument("expected " + std::to_string(n) + " heights, sharpnesses and stamps");
+  std::vector<Label> labels(count);
+  for (std::size_t i = 0; i < count; ++i) labels[i] = {"", vad.data()[i], vad.data()[count + i], vad.data()[2 * count + i]};
+  AffectOptions options = given;
+  options.activation = activation_of(activation);
+  AffectTrack track;
+  py::list readings;
+  for (std::size_t i = 0; i < n; ++i) {
+    const Affect a = read_affect({rows.data() + i * count, count}, height_px[i], sharpness[i], stamp_ns[i], labels, options, track);
+    readings.append(py::make_tuple(to_numpy(a.raw_probs), to_numpy(a.probs), a.valence, a.arousal, a.dominance, a.confidence, a.label,
+                                   static_cast<int>(a.doubt)));
+  }
+  return readings;
+}
+
+py::array_t<float> py_emotion_layernorm(const py::object& x, const py::object& probs, const py::object& table, const py::object& gamma,
+                                        const py::object& beta, float epsilon) {
+  const auto tokens = as_floats(x, "x"), p = as_floats(probs, "probs"), t = as_floats(table, "table");
+  const auto g = as_floats(gamma, "gamma"), b = as_floats(beta, "beta");
+  expect_rank(tokens, 3, "x", "(batch, tokens, width)");
+  expect_rank(t, 2, "table", "(emotions, width)");
+  std::vector<float> out(static_cast<std::size_t>(tokens.size()));
+  const EmotionLayerNorm sizes{side(tokens, 0), side(tokens, 1), side(tokens, 2), side(t, 0), epsilon};
+  {
+    py::gil_scoped_release release;
+    emotion_layernorm(sizes, span_of(tokens), span_of(p), span_of(t), span_of(g), span_of(b), out);
+  }
+  return to_numpy(out, {tokens.shape(0), tokens.shape(1), tokens.shape(2)});
+}
+
+py::array_t<float> py_masked_attention(const py::object& query, const py::object& key_same, const py::object& key_other,
+                                       const py::object& value, const std::vector<std::int64_t>& speakers,
+                                       const std::vector<std::uint8_t>& mask, float scale) {
+  const auto q = as_floats(query, "query"), same = as_floats(key_same, "key_same"), other = as_floats(key_other, "key_other");
+  const auto v = as_floats(value, "value");
+  expect_rank(q, 4, "query", "(batch, heads, tokens, key width)");
+  expect_rank(v, 4, "value", "(batch, heads, tokens, value width)");
+  std::vector<float> out(static_cast<std::size_t>(v.size()));
+  const MaskedAttention sizes{side(q, 0), side(q, 1), side(q, 2), side(q, 3), side(v, 3), scale};
+  {
+    py::gil_scoped_release release;
+    masked_attention(sizes, span_of(q), span_of(same), span_of(other), span_of(v), speakers, mask, out);
+  }
+  return to_numpy(out, {v.shape(0), v.shape(1), v.shape(2), v.shape(3)});
+}
+
 }  // namespace
 
 py::array_t<float> to_rows(const std::vector<Detection>& detections, std::size_t key_points) {
@@ -181,4 +266,28 @@ void bind_ops(pybind11::module_& module) {
       },
       py::arg("state"), py::arg("sample"), py::kw_only(), py::arg("dt_ms"), py::arg("tau_ms"),
       "state + (1 - exp(-dt / tau)) (sample - state), float32.");
+  module.def("sharpness", &py_sharpness, py::arg("tensor"), py::kw_only(), py::arg("layout") = "nchw",
+             "How sharp a tensor of 1 or 3 channels is, float32: mean square of its second differences over its variance, as in 64x64.");
+  module.def(
+      "read_affect",
+      [](const py::object& values, const py::object& ratings, const std::vector<float>& height_px, const std::vector<float>& sharpness,
+         const std::vector<std::int64_t>& stamp_ns, const std::string& activation, float temperature, float smoothing_ms, float min_face_px,
+         float min_sharpness, float full_height_px, float unknown_below) {
+        const affectrt::AffectOptions options{
+            affectrt::Activation::kSoftmax, temperature, smoothing_ms, min_face_px, min_sharpness, full_height_px, unknown_below};
+        return py_read_affect(values, ratings, height_px, sharpness, stamp_ns, activation, options);
+      },
+      py::arg("values"), py::arg("ratings"), py::kw_only(), py::arg("height_px"), py::arg("sharpness"), py::arg("stamp_ns"),
+      py::arg("activation") = "softmax", py::arg("temperature") = 1.0f, py::arg("smoothing_ms") = 250.0f, py::arg("min_face_px") = 24.0f,
+      py::arg("min_sharpness") = 0.01f, py::arg("full_height_px") = 48.0f, py::arg("unknown_below") = 0.0f,
+      "N frames of one face: what a network gave, (N, labels) float32, to tuples (raw probs, smoothed probs, valence, arousal, dominance, "
+      "confidence,\nlabel or -1, doubt: 0 none, 1 tiny, 2 blurred, 3 uncertain). `ratings` is (3, labels) float32.");
+  module.def("emotion_layernorm", &py_emotion_layernorm, py::arg("x"), py::arg("probs"), py::arg("table"), py::arg("gamma"),
+             py::arg("beta"), py::kw_only(), py::arg("epsilon") = 1e-5f,
+             "LayerNorm(x + probs @ table) * gamma + beta, float32: x (batch, tokens, width), probs (batch, emotions), table (emotions, "
+             "width).");
+  module.def("masked_attention", &py_masked_attention, py::arg("query"), py::arg("key_same"), py::arg("key_other"), py::arg("value"),
+             py::arg("speakers"), py::arg("mask"), py::kw_only(), py::arg("scale") = 1.0f,
+             "Attention with one set of keys for a query's own speaker and one for others. (batch, heads, tokens, width) float32; speakers "
+             "and mask are\nbatch * tokens numbers, one item after another; an empty mask hides nothing.");
 }

@@ -8,44 +8,12 @@
 namespace affectrt {
 namespace {
 
-constexpr std::size_t kMaxBatch = 16;
-
 int position(const std::vector<std::string>& names, const std::string& name, const std::string& pack) {
   const auto it = std::find(names.begin(), names.end(), name);
   if (it != names.end()) return static_cast<int>(it - names.begin());
   std::string there;
   for (const auto& n : names) there += " " + n;
   throw PackError(pack + ": its crop needs the key point '" + name + "'; the detector gives:" + there);
-}
-
-// A blurred crop has little brightness left in its second differences: their mean square over the variance (a Laplacian measure of focus,
-// after Pech-Pacheco et al., 2000, made independent of contrast). The square of a second difference of the same picture falls with the
-// fourth power of the pixels across; so that one bound does for networks of every size, it is counted as in a tensor of 64x64.
-float sharpness_of(const float* tensor, const TensorTarget& target) {
-  const bool planar = target.layout == Layout::kNchw;
-  const int w = target.width_px, h = target.height_px;
-  const std::size_t step = planar ? 1 : static_cast<std::size_t>(target.channels());
-  // One channel is enough: green where there are three.
-  const float* first = target.channels() == 1 ? tensor : tensor + (planar ? static_cast<std::size_t>(w) * static_cast<std::size_t>(h) : 1);
-  const std::size_t row = static_cast<std::size_t>(w) * step;
-  double sum = 0, squares = 0, laplace = 0;
-  for (int y = 1; y + 1 < h; ++y) {
-    const float* p = first + static_cast<std::size_t>(y) * row + step;
-    float row_sum = 0, row_squares = 0, row_laplace = 0;
-    for (int x = 1; x + 1 < w; ++x, p += step) {
-      const float second = 4 * p[0] - p[step] - *(p - step) - p[row] - *(p - row);
-      row_sum += p[0];
-      row_squares += p[0] * p[0];
-      row_laplace += second * second;
-    }
-    sum += row_sum;
-    squares += row_squares;
-    laplace += row_laplace;
-  }
-  const double n = std::max(1.0, static_cast<double>(w - 2) * static_cast<double>(h - 2));
-  const double variance = squares / n - (sum / n) * (sum / n);
-  const double size = static_cast<double>(w) * static_cast<double>(h) / (64.0 * 64.0);
-  return variance > 1e-9 ? static_cast<float>(laplace / n / variance * size * size) : 0.0f;
 }
 
 }  // namespace
@@ -128,7 +96,7 @@ void CropModel::run_chunks(ImageOf&& image_of, std::span<const Affine> regions, 
   outputs.sharpness.clear();
   if (regions.empty()) return;
   auto workspace = workspaces_.take();
-  const std::size_t batch = input_.dynamic_batch ? kMaxBatch : 1;
+  const std::size_t batch = largest_batch();
   if (workspace->input.size() < target_.size() * std::min(batch, regions.size())) {
     // Room for a whole batch at once, so that the address, to which the tensor is bound, does not change with the number of faces.
     workspace->input.resize(target_.size() * (regions.size() == 1 ? 1 : batch));

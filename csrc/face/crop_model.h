@@ -14,6 +14,8 @@ namespace affectrt {
 
 class CropModel {
  public:
+  static constexpr std::size_t kMaxBatch = 16;
+
   // `key_points` are the names of the detector's points, which the pack's crop may refer to; empty: only whole pictures can be looked at.
   // Throws PackError if the pack takes no image, or its crop needs a point that the detector does not give.
   CropModel(const Pack& pack, const std::string& precision, const EngineOptions& options, const std::vector<std::string>& key_points = {});
@@ -42,6 +44,7 @@ class CropModel {
   std::size_t values_of(std::size_t output) const { return sizes_[output]; }
 
   // What whoever runs the network elsewhere must know.
+  std::size_t largest_batch() const { return input_.dynamic_batch ? kMaxBatch : 1; }
   const TensorTarget& target() const { return target_; }
   std::size_t input_index() const { return input_index_; }
   const std::vector<int>& template_points() const { return template_points_; }  // KeyPointCrop: positions in the detection

@@ -30,6 +30,27 @@ __device__ inline Half from_float<Half>(float value) {
   return result;
 }
 
+// V elements at once, 1 or 4; four lie at a multiple of their own size.
+template <int V, class T>
+__device__ inline void load(const T* from, float (&to)[V]) {
+  struct __align__(V * sizeof(T)) Pack {
+    T item[V];
+  };
+  const Pack pack = *reinterpret_cast<const Pack*>(from);
+  for (int i = 0; i < V; ++i) to[i] = to_float(pack.item[i]);
+}
+template <int V, class T>
+__device__ inline void store(T* to, const float (&from)[V]) {
+  struct __align__(V * sizeof(T)) Pack {
+    T item[V];
+  };
+  Pack pack;
+  for (int i = 0; i < V; ++i) pack.item[i] = from_float<T>(from[i]);
+  *reinterpret_cast<Pack*>(to) = pack;
+}
+
+// NVRTC has no INFINITY.
+__device__ inline float infinity() { return __int_as_float(0x7f800000); }
 __device__ inline bool is_finite(float value) { return fabsf(value) <= 3.402823466e38f; }
 
 // A butterfly gives every lane the same bits, in the same order of additions at each run.

@@ -90,4 +90,78 @@ float intersection_over_union(const Detection& a, const Detection& b);
 // tau_ms <= 0 copies the sample.
 void smooth(std::span<float> state, std::span<const float> sample, float dt_ms, float tau_ms);
 
+// ---- sharpness.cc -------------------------------------------------------------------------------------------------------------------
+
+inline constexpr double kLeastVariance = 1e-9;
+
+// How sharp a tensor is. A blurred crop has little brightness left in its second differences: their mean square over the variance (a
+// Laplacian measure of focus, after Pech-Pacheco et al., 2000, made independent of contrast). The square of a second difference of the same
+// picture falls with the fourth power of the pixels across; so that one bound does for networks of every size, it is counted as in a tensor
+// of 64x64. A tensor flatter than kLeastVariance gives 0.
+float sharpness_of(const float* tensor, const TensorTarget& target);
+
+// ---- affect.cc ----------------------------------------------------------------------------------------------------------------------
+
+// Why a face says nothing certain.
+enum class AffectDoubt { kNone, kTinyFace, kBlurredFace, kUncertain };
+
+struct AffectOptions {
+  Activation activation = Activation::kSoftmax;
+  float temperature = 1;
+  float smoothing_ms = 250;     // of probabilities over a track; 0: none
+  float min_face_px = 24;       // a face less high is too small to read an expression from
+  float min_sharpness = 0.01f;  // see sharpness_of
+  float full_height_px = 48;    // below this height confidence falls with it
+  float unknown_below = 0;      // a greatest probability below this is no label
+};
+
+// What is remembered of a track: the probabilities of its clear faces, and when the last one was. Empty: there has been none.
+struct AffectTrack {
+  std::vector<float> probs;
+  std::int64_t stamp_ns = 0;
+};
+
+struct Affect {
+  std::vector<float> raw_probs, probs;  // of this frame; smoothed
+  int label = -1;                       // -1: unknown, and `doubt` says why
+  AffectDoubt doubt = AffectDoubt::kNone;
+  float valence = 0, arousal = 0, dominance = 0, confidence = 0;
+};
+
+// A network's values to probabilities, in place: softmax of values / temperature, sigmoid of each of them, or as they are.
+void activate(std::span<float> values, Activation activation, float temperature);
+
+// One face's step: probabilities from the network's values, smoothed into its track unless the face is in doubt, and what they mean.
+Affect read_affect(std::span<const float> values, float height_px, float sharpness, std::int64_t stamp_ns, std::span<const Label> labels,
+                   const AffectOptions& options, AffectTrack& track);
+
+// ---- emotion_layernorm.cc -----------------------------------------------------------------------------------------------------------
+
+struct EmotionLayerNorm {
+  int batch = 0, tokens = 0, width = 0, emotions = 0;
+  float epsilon = 1e-5f;
+};
+
+// LayerNorm(x + probs @ table) * gamma + beta, the first step of the emotion-aware encoder (Goel et al., 2021). x and out: (batch, tokens,
+// width); probs: (batch, emotions), where one 1 and else 0 is a plain lookup; table: (emotions, width); gamma and beta: (width). Throws
+// std::invalid_argument naming what has the wrong size.
+void emotion_layernorm(const EmotionLayerNorm& sizes, std::span<const float> x, std::span<const float> probs, std::span<const float> table,
+                       std::span<const float> gamma, std::span<const float> beta, std::span<float> out);
+
+// ---- masked_attention.cc ------------------------------------------------------------------------------------------------------------
+
+struct MaskedAttention {
+  int batch = 0, heads = 0, tokens = 0, key_width = 0, value_width = 0;
+  float scale = 1;  // of the logits
+};
+
+// Attention whose keys depend on whether query and key are of the same speaker (the identity-masked attention of EmotionIC, Liu et al.,
+// 2023): softmax over j of scale * <query i, speakers equal ? key_same j : key_other j>, times value. Positional terms come in as further
+// columns of query and keys. query, key_same, key_other: (batch, heads, tokens, key_width); value, out: (batch, heads, tokens,
+// value_width); speakers: (batch, tokens); mask: (batch, tokens), 0 where a token is padding, or empty. Where all tokens are padding, zeros
+// come out. Throws std::invalid_argument naming what has the wrong size.
+void masked_attention(const MaskedAttention& sizes, std::span<const float> query, std::span<const float> key_same,
+                      std::span<const float> key_other, std::span<const float> value, std::span<const std::int64_t> speakers,
+                      std::span<const std::uint8_t> mask, std::span<float> out);
+
 }  // namespace affectrt
