@@ -8,6 +8,7 @@ namespace py = pybind11;
 
 void bind_pack(py::module_& module);
 void bind_cancel(py::module_& module);
+void bind_device(py::module_& module);
 void bind_engine(py::module_& module);
 void bind_ops(py::module_& module);
 void bind_face(py::module_& module);
@@ -25,6 +26,7 @@ PYBIND11_MODULE(_core, module) {
 
   bind_pack(module);
   bind_cancel(module);
+  bind_device(module);
   bind_engine(module);
   bind_ops(module);
   bind_face(module);

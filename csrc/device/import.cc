@@ -37,7 +37,7 @@ std::string address(DevicePtr data) {
   constexpr char kDigits[] = "0123456789abcdef";
   std::string text;
   for (; data; data >>= 4) text.insert(text.begin(), kDigits[data & 15]);
-  return "0x" + (text.empty() ? "0" : text);
+  return std::string("0x").append(text.empty() ? "0" : text);
 }
 
 // Memory that the host shares with the GPU (managed, or page-locked and mapped) would work as well, but slowly and by surprise.
