@@ -1,6 +1,6 @@
 """Runs PTX, as nvcc emits it, on the CPU, and checks what it does: how kernels are proven on a machine without a GPU."""
 
-from .compiler import ARCHITECTURES, compile, compile_nvrtc, find_nvcc, load
+from .compiler import ARCHITECTURES, JETPACK_ARCHITECTURE, compile, compile_nvrtc, find_nvcc, load
 from .counts import Counts
 from .errors import Kind, ParseError, PtxError, UnknownInstructionError
 from .machine import Machine
@@ -11,6 +11,7 @@ from .program import Instruction, Kernel, Location, Program
 
 __all__ = [
     "ARCHITECTURES",
+    "JETPACK_ARCHITECTURE",
     "Buffer",
     "Counts",
     "Instruction",

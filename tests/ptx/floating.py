@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -104,25 +105,26 @@ def _inverse(x: Value) -> Array:
     return result
 
 
-def _extreme(ignoring_nan: np.ufunc, passing_nan: np.ufunc) -> Builder:
+def _extreme(function: np.ufunc, take_sign: Callable[[Array, Array], Array]) -> Builder:
+    """min and max: of a number and NaN the number, unless .NaN is asked for; and -0 < +0, which NumPy does not promise."""
+
+    def pair(x: Value, y: Value, passes_nan: bool) -> Array:
+        result: Array = np.atleast_1d(function(x, y))
+        if not passes_nan and np.isnan(result).any():
+            result = np.where(np.isnan(x), y, np.where(np.isnan(y), x, result))
+        zeros = (result == 0) & (x == y)
+        if zeros.any():
+            negative = take_sign(np.signbit(x), np.signbit(y))
+            result = np.where(zeros, np.where(negative, -0.0, 0.0).astype(result.dtype), result)
+        return result
+
     def build(instruction: Instruction, wave: Wave) -> Step:
         if instruction.has("xorsign"):
             raise UnknownInstructionError(instruction, ".xorsign")
-        function = passing_nan if instruction.has("NaN") else ignoring_nan
-        return _finish(instruction, wave, lambda *v: _signed_zeros(function, *v), sources(instruction, wave))
+        passes_nan = instruction.has("NaN")
+        return _finish(instruction, wave, lambda *v: functools.reduce(lambda x, y: pair(x, y, passes_nan), v), sources(instruction, wave))
 
     return build
-
-
-def _signed_zeros(function: np.ufunc, *values: Value) -> Array:
-    """min and max have -0 < +0, which NumPy does not promise."""
-    result: Array = values[0]
-    lower = function in (np.fmin, np.minimum)
-    for other in values[1:]:
-        zeros = (result == 0) & (other == 0)
-        together = np.where(np.signbit(result) | np.signbit(other) if lower else np.signbit(result) & np.signbit(other), -0.0, 0.0)
-        result = np.where(zeros, together.astype(result.dtype), function(result, other))
-    return result
 
 
 def _on_bits(function: np.ufunc, mask_of: Callable[[int], int]) -> Builder:
@@ -189,8 +191,8 @@ BUILDERS: Builders = {
     "sin": _approximate(np.sin),
     "cos": _approximate(np.cos),
     "tanh": _approximate(np.tanh),
-    "min": _extreme(np.fmin, np.minimum),
-    "max": _extreme(np.fmax, np.maximum),
+    "min": _extreme(np.minimum, np.logical_or),
+    "max": _extreme(np.maximum, np.logical_and),
     "abs": _on_bits(np.bitwise_and, lambda bits: (1 << bits - 1) - 1),
     "neg": _on_bits(np.bitwise_xor, lambda bits: 1 << bits - 1),
     "copysign": _copy_sign,

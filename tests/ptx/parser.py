@@ -196,7 +196,7 @@ class _Body:
             self._instruction(text, scopes)
 
     def _declare(self, text: str, scopes: list[dict[str, str]], scope_count: int) -> None:
-        match = re.match(r"\.reg\s+\.(\w+)\s+(.*)$", text, re.DOTALL)
+        match = re.match(r"\.reg\s*\.(\w+)\s+(.*)$", text, re.DOTALL)
         if not match:
             raise ParseError(f"expected a register declaration, got {text[:80]!r}")
         inner = len(scopes) > 1
