@@ -215,22 +215,24 @@ void Binding::bind_output(std::size_t index) {
   outputs_[index] = {};
 }
 
-const ort::RunOptions* Binding::run_options(int graph) {
-  for (const auto& [of, options] : run_options_)
-    if (of == graph) return options.get();
+const ort::RunOptions* Binding::run_options(int graph, bool synchronised) {
+  for (const Run& run : runs_)
+    if (run.graph == graph && run.synchronised == synchronised) return run.options.get();
   const Runtime& rt = Runtime::get();
   ort::RunOptions* raw = nullptr;
   rt.check(rt.api().CreateRunOptions(&raw), "run options");
   ort::OwnedRunOptions options(raw);
-  rt.check(rt.api().AddRunConfigEntry(raw, "disable_synchronize_execution_providers", "1"), "run options");
+  if (!synchronised) rt.check(rt.api().AddRunConfigEntry(raw, "disable_synchronize_execution_providers", "1"), "run options");
   if (engine_->gpu()->graphs) rt.check(rt.api().AddRunConfigEntry(raw, "gpu_graph_id", std::to_string(graph).c_str()), "run options");
-  return run_options_.emplace_back(graph, std::move(options)).second.get();
+  runs_.push_back({graph, synchronised, std::move(options)});
+  return runs_.back().options.get();
 }
 
 void Binding::run(int graph) {
   const auto on_gpu = [](const Slot& slot) { return slot.memory == Memory::kGpu; };
-  const bool unsynchronised = std::any_of(inputs_.begin(), inputs_.end(), on_gpu) || std::any_of(outputs_.begin(), outputs_.end(), on_gpu);
-  const ort::RunOptions* options = unsynchronised ? run_options(graph) : nullptr;
+  const bool synchronised = std::none_of(inputs_.begin(), inputs_.end(), on_gpu) && std::none_of(outputs_.begin(), outputs_.end(), on_gpu);
+  // A graph has addresses of the device in it: what comes from the host is run as it is.
+  const ort::RunOptions* options = engine_->gpu() ? run_options(synchronised ? -1 : graph, synchronised) : nullptr;
   const Runtime& rt = Runtime::get();
   rt.check(rt.api().RunWithBinding(engine_->session(), options, binding_.get()), "run");
 }

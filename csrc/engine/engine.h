@@ -119,12 +119,17 @@ class Binding {
   };
   bool same(const Slot& slot, void* data, std::span<const std::int64_t> shape, Memory memory) const;
   ort::OwnedValue wrap(const IoSpec& spec, void* data, std::size_t bytes, std::span<const std::int64_t> shape, Memory memory) const;
-  const ort::RunOptions* run_options(int graph);
+  const ort::RunOptions* run_options(int graph, bool synchronised);
 
   const Engine* engine_;
   ort::OwnedBinding binding_;
   std::vector<Slot> inputs_, outputs_;
-  std::vector<std::pair<int, ort::OwnedRunOptions>> run_options_;  // by graph
+  struct Run {
+    int graph;
+    bool synchronised;
+    ort::OwnedRunOptions options;
+  };
+  std::vector<Run> runs_;  // those that were needed, kept
 };
 
 }  // namespace affectrt

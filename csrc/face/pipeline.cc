@@ -5,6 +5,8 @@
 #include <cmath>
 
 #include "affectrt/core/error.h"
+#include "affectrt/engine/providers.h"
+#include "affectrt/face/gpu_faces.h"
 
 namespace affectrt {
 namespace {
@@ -25,11 +27,32 @@ class Stopwatch {
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
+// The position of the first GPU that is asked for, as a provider's options say it; -1 if none is.
+int gpu_ordinal(const EngineOptions& options) {
+  for (const auto& provider : options.providers) {
+    if (!is_gpu_provider(provider.name)) continue;
+    for (const auto& [key, value] : provider.options)
+      if (key == "device_id") return std::stoi(value);
+    return 0;
+  }
+  return -1;
+}
+
+// Some detection, with points that do not coincide.
+Detection whole_face(std::size_t key_points) {
+  Detection face{1, 0, 0, 64, 64, {}};
+  for (std::size_t i = 0; i < key_points; ++i) face.key_points.push_back({static_cast<float>(10 * i), static_cast<float>(7 * i % 13)});
+  return face;
+}
+
 }  // namespace
 
 FacePipeline::FacePipeline(const Pack& detector, const Pack* expression, const Pack* landmarks, const Pack* blendshapes,
                            const FaceOptions& options)
-    : options_(options), detector_(detector, options.precision, options.engine), tracker_(options.tracker) {
+    : options_(options),
+      gpu_(open_gpu(options_, fallbacks_)),
+      detector_(detector, options_.precision, options_.engine),
+      tracker_(options_.tracker) {
   if (!(options.smoothing_ms >= 0) || !std::isfinite(options.smoothing_ms))
     throw std::invalid_argument("smoothing_ms: expected a finite number of at least 0, got " + std::to_string(options.smoothing_ms));
   if (options.max_faces < 1) throw std::invalid_argument("max_faces: expected at least 1, got " + std::to_string(options.max_faces));
@@ -37,14 +60,14 @@ FacePipeline::FacePipeline(const Pack& detector, const Pack* expression, const P
   const auto& points = detector_.key_points();
   if (expression) {
     expect_task(expression->manifest(), Task::kFaceExpression, "face-expression");
-    expression_ = std::make_unique<CropModel>(*expression, options.precision, options.engine, points);
+    expression_ = std::make_unique<CropModel>(*expression, options_.precision, options_.engine, points);
     labels_ = expression->manifest().labels;
     probs_index_ = probabilities_output(*expression_);
     unknown_below_ = std::get<ClassDecode>(expression->manifest().decode).unknown_below;
   }
-  if (landmarks) landmarks_ = std::make_unique<FaceLandmarks>(*landmarks, options.precision, options.engine, points);
+  if (landmarks) landmarks_ = std::make_unique<FaceLandmarks>(*landmarks, options_.precision, options_.engine, points);
   if (blendshapes) {
-    blendshapes_ = std::make_unique<Blendshapes>(*blendshapes, options.precision, options.engine);
+    blendshapes_ = std::make_unique<Blendshapes>(*blendshapes, options_.precision, options_.engine);
     blendshape_names_ = blendshapes->manifest().labels;
     const int count = landmarks_->count();
     for (const int index : std::get<BlendshapeDecode>(blendshapes->manifest().decode).landmark_indices)
@@ -52,6 +75,43 @@ FacePipeline::FacePipeline(const Pack& detector, const Pack* expression, const P
         throw PackError(blendshapes->manifest().name + ": reads landmark " + std::to_string(index) + ", and " + landmarks->manifest().name +
                         " gives " + std::to_string(count));
   }
+  open_gpu_faces();
+}
+
+FacePipeline::~FacePipeline() = default;
+
+std::unique_ptr<GpuContext> FacePipeline::open_gpu(FaceOptions& options, std::vector<std::string>& fallbacks) {
+  const int ordinal = gpu_ordinal(options.engine);
+  if (ordinal < 0 || options.engine.gpu) return nullptr;
+  // Where ONNX Runtime has no such provider, the networks say so themselves.
+  if (!is_gpu_provider(providers_to_be_had(options.engine).front())) return nullptr;
+  try {
+    auto context = std::make_unique<GpuContext>(ordinal);
+    for (const char* op : {"image_to_tensor", "sharpness", "detection", "align", "affect"}) cuda::Module(context->device, op);
+    options.engine.gpu = GpuStream{ordinal, context->stream.handle(), true};
+    return context;
+  } catch (const DeviceError& error) {
+    if (options.engine.strict) throw;
+    fallbacks.push_back(std::string("kernels for the GPU: ") + error.what());
+    return nullptr;
+  }
+}
+
+void FacePipeline::open_gpu_faces() {
+  const auto on_gpu = [](const Engine& engine) { return engine.gpu().has_value(); };
+  if (!gpu_ || !on_gpu(detector_.engine()) || (expression_ && !on_gpu(expression_->engine())) ||
+      (landmarks_ && !on_gpu(landmarks_->model().engine())))
+    return;
+  const std::initializer_list<const CropModel*> cropping = {expression_.get(), landmarks_ ? &landmarks_->model() : nullptr};
+  for (const CropModel* model : cropping)
+    if (model) model->region(whole_face(detector_.key_points().size()));  // a pack that says no way to cut a face out is refused here
+  GpuFaces::Settings settings;
+  settings.max_faces = options_.max_faces;
+  settings.smoothing_ms = options_.smoothing_ms;
+  settings.min_face_px = options_.min_face_px;
+  settings.min_sharpness = options_.min_sharpness;
+  settings.full_height_px = kFullHeightPx;
+  gpu_faces_ = std::make_unique<GpuFaces>(*gpu_, detector_, expression_.get(), landmarks_.get(), settings);
 }
 
 void FacePipeline::judge(Face& face, Track& track) const {
@@ -91,8 +151,26 @@ void FacePipeline::judge(Face& face, Track& track) const {
 }
 
 std::vector<Face> FacePipeline::operator()(const ImageView& image, std::int64_t stamp_ns, FaceTimings* timings) {
-  Stopwatch total, lap;
   FaceTimings spent;
+  auto faces = gpu_faces_ ? on_gpu(image, stamp_ns, spent) : on_cpu(image, stamp_ns, spent);
+  if (timings) *timings = spent;
+  return faces;
+}
+
+std::vector<Face> FacePipeline::operator()(const cuda::DeviceImage& image, std::int64_t stamp_ns, FaceTimings* timings) {
+  if (!gpu_faces_) {
+    std::string why;
+    for (const auto& fallback : fallbacks()) why += "; " + fallback;
+    throw DeviceError("the picture lies on a GPU, and this pipeline runs on " + provider() + why);
+  }
+  FaceTimings spent;
+  auto faces = on_gpu(image, stamp_ns, spent);
+  if (timings) *timings = spent;
+  return faces;
+}
+
+std::vector<Face> FacePipeline::on_cpu(const ImageView& image, std::int64_t stamp_ns, FaceTimings& spent) {
+  Stopwatch total, lap;
   auto detections = detector_.detect(image);
   if (detections.size() > static_cast<std::size_t>(options_.max_faces)) detections.resize(static_cast<std::size_t>(options_.max_faces));
   spent.detect_ms = lap.lap_ms();
@@ -117,12 +195,8 @@ std::vector<Face> FacePipeline::operator()(const ImageView& image, std::int64_t 
     auto found = landmarks_->find(image, regions);
     for (std::size_t i = 0; i < faces.size(); ++i) faces[i].landmarks = std::move(found[i]);
     spent.landmarks_ms = lap.lap_ms();
-    if (blendshapes_) {
-      for (auto& face : faces)
-        if (face.landmarks) face.blendshapes = blendshapes_->from_landmarks(*face.landmarks);
-      spent.blendshapes_ms = lap.lap_ms();
-    }
   }
+  add_blendshapes(faces, spent);
   {
     std::lock_guard lock(tracks_mutex_);
     const auto tracks = tracker_.update(detections, stamp_ns);
@@ -133,16 +207,66 @@ std::vector<Face> FacePipeline::operator()(const ImageView& image, std::int64_t 
     }
   }
   spent.total_ms = total.lap_ms();
-  if (timings) *timings = spent;
   return faces;
 }
+
+void FacePipeline::add_blendshapes(std::vector<Face>& faces, FaceTimings& spent) const {
+  if (!blendshapes_ || faces.empty()) return;
+  Stopwatch lap;
+  for (auto& face : faces)
+    if (face.landmarks) face.blendshapes = blendshapes_->from_landmarks(*face.landmarks);
+  spent.blendshapes_ms = lap.lap_ms();
+}
+
+template <class Image>
+std::vector<Face> FacePipeline::on_gpu(const Image& image, std::int64_t stamp_ns, FaceTimings& spent) {
+  Stopwatch total, lap;
+  std::lock_guard one_frame(gpu_mutex_);  // the stages have one set of buffers, on one stream
+  auto detections = gpu_faces_->detect(image);
+  spent.detect_ms = lap.lap_ms();
+
+  std::vector<Face> faces(detections.size());
+  std::vector<int> ids;
+  {
+    std::lock_guard lock(tracks_mutex_);
+    const auto tracks = tracker_.update(detections, stamp_ns);
+    for (std::size_t i = 0; i < faces.size(); ++i) {
+      faces[i].detection = std::move(detections[i]);
+      faces[i].track_id = tracks[i]->id;
+      ids.push_back(tracks[i]->id);
+      stamp_ns = tracks[i]->last_seen_ns;  // put in order, the same for all
+    }
+  }
+  std::vector<GpuFaces::Reading> readings;
+  std::vector<std::optional<std::vector<Landmark>>> landmarks;
+  gpu_faces_->read(ids, stamp_ns, readings, landmarks);
+  for (std::size_t i = 0; expression_ && i < faces.size(); ++i) {
+    faces[i].raw_probs = std::move(readings[i].raw_probs);
+    faces[i].probs = std::move(readings[i].probs);
+    faces[i].sharpness = readings[i].sharpness;
+    faces[i].valence = readings[i].affect.valence;
+    faces[i].arousal = readings[i].affect.arousal;
+    faces[i].dominance = readings[i].affect.dominance;
+    faces[i].confidence = readings[i].affect.confidence;
+    faces[i].label = readings[i].affect.label;
+    faces[i].doubt = static_cast<Doubt>(readings[i].affect.doubt);
+  }
+  for (std::size_t i = 0; i < landmarks.size(); ++i) faces[i].landmarks = std::move(landmarks[i]);
+  // One wait is for all networks, so what each took is not known here; it counts as the expression's.
+  spent.expression_ms = lap.lap_ms();
+  add_blendshapes(faces, spent);
+  spent.total_ms = total.lap_ms();
+  return faces;
+}
+
+const cuda::Stream* FacePipeline::gpu_stream() const { return gpu_faces_ ? &gpu_faces_->stream() : nullptr; }
 
 std::vector<std::string> FacePipeline::fallbacks() const {
   std::vector<const Engine*> engines{&detector_.engine()};
   if (expression_) engines.push_back(&expression_->engine());
   if (landmarks_) engines.push_back(&landmarks_->model().engine());
   if (blendshapes_) engines.push_back(&blendshapes_->engine());
-  std::vector<std::string> all;
+  std::vector<std::string> all = fallbacks_;
   for (const Engine* engine : engines)
     for (const auto& fallback : engine->fallbacks())
       if (std::find(all.begin(), all.end(), fallback) == all.end()) all.push_back(fallback);
@@ -150,8 +274,10 @@ std::vector<std::string> FacePipeline::fallbacks() const {
 }
 
 void FacePipeline::reset() {
+  std::lock_guard one_frame(gpu_mutex_);
   std::lock_guard lock(tracks_mutex_);
   tracker_.reset();
+  if (gpu_faces_) gpu_faces_->reset();
 }
 
 }  // namespace affectrt

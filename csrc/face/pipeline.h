@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "affectrt/device/import.h"
 #include "affectrt/face/detector.h"
 #include "affectrt/face/landmarks.h"
 #include "affectrt/face/tracker.h"
@@ -47,17 +48,26 @@ struct FaceTimings {
   double detect_ms = 0, expression_ms = 0, landmarks_ms = 0, blendshapes_ms = 0, total_ms = 0;
 };
 
+struct GpuContext;
+class GpuFaces;
+
 class FacePipeline {
  public:
   // Null packs leave their stage out; blendshapes need landmarks. Throws PackError, EngineError, DeviceError, std::invalid_argument.
   FacePipeline(const Pack& detector, const Pack* expression, const Pack* landmarks, const Pack* blendshapes,
                const FaceOptions& options = {});
+  ~FacePipeline();
 
   // `stamp_ns` is the capture time by any monotonic clock. Faces come best first.
   std::vector<Face> operator()(const ImageView& image, std::int64_t stamp_ns, FaceTimings* timings = nullptr);
+  // A picture that lies on the pipeline's own GPU, ready for gpu_stream(). Throws DeviceError where the pipeline runs on none.
+  std::vector<Face> operator()(const cuda::DeviceImage& image, std::int64_t stamp_ns, FaceTimings* timings = nullptr);
 
   // Forgets all tracks; ids go on counting.
   void reset();
+
+  // The stream that all stages run on. Null where at most single networks run on a GPU: fallbacks() says why.
+  const cuda::Stream* gpu_stream() const;
 
   const FaceDetector& detector() const { return detector_; }
   const std::vector<Label>& labels() const { return labels_; }
@@ -67,9 +77,17 @@ class FacePipeline {
   std::vector<std::string> fallbacks() const;
 
  private:
+  static std::unique_ptr<GpuContext> open_gpu(FaceOptions& options, std::vector<std::string>& fallbacks);
+  void open_gpu_faces();
   void judge(Face& face, Track& track) const;
+  void add_blendshapes(std::vector<Face>& faces, FaceTimings& spent) const;
+  std::vector<Face> on_cpu(const ImageView& image, std::int64_t stamp_ns, FaceTimings& spent);
+  template <class Image>
+  std::vector<Face> on_gpu(const Image& image, std::int64_t stamp_ns, FaceTimings& spent);
 
   FaceOptions options_;
+  std::vector<std::string> fallbacks_;  // what keeps the stages from a GPU
+  std::unique_ptr<GpuContext> gpu_;     // before the networks, which run on its stream
   FaceDetector detector_;
   std::unique_ptr<CropModel> expression_;
   std::unique_ptr<FaceLandmarks> landmarks_;
@@ -79,6 +97,8 @@ class FacePipeline {
   float unknown_below_ = 0;
   std::mutex tracks_mutex_;
   Tracker tracker_;
+  std::mutex gpu_mutex_;
+  std::unique_ptr<GpuFaces> gpu_faces_;
 };
 
 }  // namespace affectrt

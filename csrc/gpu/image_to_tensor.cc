@@ -1,14 +1,10 @@
 #include "affectrt/gpu/image_to_tensor.h"
 
+#include "affectrt/gpu/pointer.h"
 #include "affectrt/ops/image_to_tensor_gpu.h"
 
 namespace affectrt::gpu {
 namespace {
-
-template <class T>
-T* pointer(cuda::DevicePtr address) {
-  return reinterpret_cast<T*>(static_cast<std::uintptr_t>(address));
-}
 
 struct Packing {
   PixelSource source;
