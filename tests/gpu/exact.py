@@ -29,7 +29,7 @@ def rounded(x, kind, mode="rn"):
     largest = (2 - Fraction(2) ** (1 - bits)) * Fraction(2) ** highest
     if value > largest:
         value = math.inf if mode == "rn" or (mode != "rz" and away) else largest
-    return math.copysign(float(value), x)
+    return float(value) if x > 0 else -float(value)
 
 
 def root(x):

@@ -65,6 +65,11 @@ def number_of(choose, a, b):
     return b if math.isnan(a) else a if math.isnan(b) else choose(a, b)
 
 
+def fused(a, b, c):
+    """a * b + c with an infinity or NaN among them: a product of numbers never is one, however large."""
+    return c if np.isfinite(a) and np.isfinite(b) else a * b + c
+
+
 def _root_of(x):
     if x < 0:
         raise ValueError
@@ -137,7 +142,9 @@ def _bits():
         "bfi_b32": same(u, u, lambda a, b, c: inserted(a, b, c & 63, c >> 8 & 63)),
         "prmt_b32": same(u, u, lambda a, b, c: permuted(a, b, c & 0x7777)),
         "prmt_sign": same(u, u, permuted),
-        "lop3_e2": same(u, u, lambda a, b, c: sum((0xE2 >> ((a >> i & 1) * 4 + (b >> i & 1) * 2 + (c >> i & 1)) & 1) << i for i in range(32))),
+        "lop3_e2": same(
+            u, u, lambda a, b, c: sum((0xE2 >> ((a >> i & 1) * 4 + (b >> i & 1) * 2 + (c >> i & 1)) & 1) << i for i in range(32))
+        ),
         "dp4a_s32": same(s, s, lambda a, b, c: dot(a, b, c, s)),
         "dp4a_u32": same(u, u, lambda a, b, c: dot(a, b, c, u)),
         "dp2a_lo_s32": same(s, s, lambda a, b, c: dot2(a, b, c, s, 0)),
@@ -160,7 +167,7 @@ def _float32():
             f"sub_f32_{mode}": same(f, f, lambda a, b, c, of=finite(lambda a, b: a - b, np.subtract, f, mode): of(a, b)),
             f"mul_f32_{mode}": same(f, f, lambda a, b, c, of=finite(lambda a, b: a * b, np.multiply, f, mode): of(a, b)),
             f"div_f32_{mode}": same(f, f, lambda a, b, c, of=finite(lambda a, b: a / b, np.divide, f, mode): of(a, b)),
-            f"fma_f32_{mode}": same(f, f, finite(lambda a, b, c: a * b + c, lambda a, b, c: a * b + c, f, mode)),
+            f"fma_f32_{mode}": same(f, f, finite(lambda a, b, c: a * b + c, fused, f, mode)),
             f"sqrt_f32_{mode}": same(f, f, lambda a, b, c, of=finite(_root_of, np.sqrt, f, mode): of(a)),
             f"rcp_f32_{mode}": same(f, f, lambda a, b, c, of=finite(lambda a: 1 / a, lambda a: 1 / a, f, mode): of(a)),
             f"f64_to_f32_{mode}": same(f, "f64", lambda a, b, c, of=finite(lambda a: a, lambda a: a, f, mode): of(a)),
@@ -220,13 +227,13 @@ def _other_floats():
     d, h = "f64", "f16"
     add, mul = finite(lambda a, b: a + b, np.add, h), finite(lambda a, b: a * b, np.multiply, h)
     sub = finite(lambda a, b: a - b, np.subtract, h)
-    fma = finite(lambda a, b, c: a * b + c, lambda a, b, c: a * b + c, h)
+    fma = finite(lambda a, b, c: a * b + c, fused, h)
     two = {"halves": 2}
     return {
         "add_f64": same(d, d, lambda a, b, c: np.float64(a) + b),
         "mul_f64": same(d, d, lambda a, b, c: np.float64(a) * b),
         "div_f64": same(d, d, lambda a, b, c: np.float64(a) / b),
-        "fma_f64": same(d, d, finite(lambda a, b, c: a * b + c, lambda a, b, c: a * b + c, d)),
+        "fma_f64": same(d, d, finite(lambda a, b, c: a * b + c, fused, d)),
         "sqrt_f64": same(d, d, lambda a, b, c: np.sqrt(a)),
         "min_f64": same(d, d, lambda a, b, c: number_of(min, a, b)),
         "lt_f64": same("u32", d, lambda a, b, c: a < b),

@@ -7,7 +7,7 @@ import numpy as np
 import ptx
 import pytest
 from exact import DTYPES
-from hypothesis import example, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 from operations import OPERATIONS, Operation
 
@@ -33,7 +33,9 @@ def values(words, kind, limit):
         small = (word % 2001 - 1000) / 16 if dtype.kind == "f" else word % 141 - 70
         value = special[word % len(special)] if how[i] < 6 else small
         with np.errstate(over="ignore"):
-            out[i] = np.array(value, np.float64).astype(dtype) if dtype.kind == "f" else np.array(value & (1 << 64) - 1, np.uint64).astype(dtype)
+            out[i] = (
+                np.array(value, np.float64).astype(dtype) if dtype.kind == "f" else np.array(value & (1 << 64) - 1, np.uint64).astype(dtype)
+            )
     if limit is not None:
         # An approximation is only held to where it is meant to hold.
         out = np.where(np.isfinite(out) & (np.abs(out) >= 2.0**-10), np.clip(out, -limit, limit), dtype.type(1))
@@ -65,7 +67,7 @@ def words_of(operation: Operation):
 def test_operation(programs, name):
     operation = OPERATIONS[name]
 
-    @settings(max_examples=4, database=None)
+    @settings(max_examples=4, database=None, phases=(Phase.explicit, Phase.generate))
     @given(words=words_of(operation))
     @example(words=np.random.default_rng(1).integers(0, 2**64, (3, LANES * operation.halves), np.uint64))
     def holds(words):

@@ -55,7 +55,9 @@ def find_nvrtc() -> Path:
     """The library of NVRTC 12: what AFFECTRT_NVRTC_LIBRARY names, or what pip installed, in this Python or beside nvcc."""
     found: Path | None = _nvrtc_module().find_library(find_nvcc().resolve().parents[3:4])
     if found is None:
-        raise FileNotFoundError("no NVRTC 12: none in AFFECTRT_NVRTC_LIBRARY or in this Python; pip install 'nvidia-cuda-nvrtc-cu12==12.6.*'")
+        raise FileNotFoundError(
+            "no NVRTC 12: none in AFFECTRT_NVRTC_LIBRARY or in this Python; pip install 'nvidia-cuda-nvrtc-cu12==12.6.*'"
+        )
     return found
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ _LOW_29 = np.uint64(0x1FFFFFFF)
 _HALFWAY = np.uint64(0x10000000)
 _SMALLEST_NORMAL_32 = float(np.finfo(np.float32).tiny)
 _SPLITTER = 134217729.0
+_HUGE = 2.0**900
 
 
 def two_sum(x: Array, y: Array) -> tuple[Array, Array]:
@@ -60,9 +63,26 @@ def fma64(x: Value, y: Value, z: Value) -> Array:
     t_high, t_low = two_sum(c, low)
     v_high, v_low = two_sum(high, t_high)
     rest, error = two_sum(t_low, v_low)
-    fused = v_high + _to_odd(rest, error)
-    # Where the splitting overflows, two roundings must do.
-    return np.where(np.isfinite(fused), fused, a * b + c)
+    fused = np.array(np.broadcast_to(v_high + _to_odd(rest, error), np.broadcast_shapes(a.shape, b.shape, c.shape)))
+    # Near the ends of the exponents' range the parts over- or underflow: there, fractions.
+    all_a, all_b, all_c = (np.broadcast_to(value, fused.shape) for value in (a, b, c))
+    size = np.abs(all_a * all_b)
+    extreme = ~((np.abs(all_a) < _HUGE) & (np.abs(all_b) < _HUGE) & (size < _HUGE) & (size > 1 / _HUGE) & (np.abs(all_c) < _HUGE))
+    for i in np.flatnonzero(extreme):
+        fused[i] = _fma_of_one(float(all_a[i]), float(all_b[i]), float(all_c[i]))
+    return fused
+
+
+def _fma_of_one(a: float, b: float, c: float) -> float:
+    if not (math.isfinite(a) and math.isfinite(b)):
+        return a * b + c
+    if not math.isfinite(c) or a == 0 or b == 0:
+        return a * b + c if math.isfinite(c) else c
+    exact = Fraction(a) * Fraction(b) + Fraction(c)
+    try:
+        return float(exact)
+    except OverflowError:
+        return math.copysign(math.inf, 1 if exact > 0 else -1)
 
 
 def fma16(x: Value, y: Value, z: Value) -> Array:
