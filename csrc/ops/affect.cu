@@ -76,6 +76,9 @@ extern "C" __global__ void __launch_bounds__(128) affect(affectrt::gpu::AffectAr
   const AffectFace face = a.faces[i];
   const float height = a.rows[static_cast<long long>(i) * a.row_values + 4] - a.rows[static_cast<long long>(i) * a.row_values + 2];
 
+  // Also where this face is in doubt and leaves nothing of its own; no other lane reads it.
+  if (face.fresh && lane == 0) a.tracks[face.track].filled = 0;
+
   // A network that has lost its mind tells nothing about the face, and must not spoil the track.
   if (!activate(a, a.values + first, raw, lane)) {
     for (int k = lane; k < a.labels; k += 32) probs[k] = raw[k];

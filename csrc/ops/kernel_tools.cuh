@@ -30,23 +30,53 @@ __device__ inline Half from_float<Half>(float value) {
   return result;
 }
 
-// V elements at once, 1 or 4; four lie at a multiple of their own size.
-template <int V, class T>
-__device__ inline void load(const T* from, float (&to)[V]) {
-  struct __align__(V * sizeof(T)) Pack {
-    T item[V];
-  };
-  const Pack pack = *reinterpret_cast<const Pack*>(from);
-  for (int i = 0; i < V; ++i) to[i] = to_float(pack.item[i]);
+// V elements at once, 1 or 4; four lie at a multiple of their own size. Stores are spelt out: given four floats, or an array of halves, the
+// compilers write one after the other.
+template <int V>
+__device__ inline void load(const float* from, float (&to)[V]) {
+  static_assert(V == 1 || V == 4);
+  if constexpr (V == 1) {
+    to[0] = *from;
+  } else {
+    const float4 four = *reinterpret_cast<const float4*>(from);
+    to[0] = four.x;
+    to[1] = four.y;
+    to[2] = four.z;
+    to[3] = four.w;
+  }
 }
-template <int V, class T>
-__device__ inline void store(T* to, const float (&from)[V]) {
-  struct __align__(V * sizeof(T)) Pack {
-    T item[V];
-  };
-  Pack pack;
-  for (int i = 0; i < V; ++i) pack.item[i] = from_float<T>(from[i]);
-  *reinterpret_cast<Pack*>(to) = pack;
+template <int V>
+__device__ inline void load(const Half* from, float (&to)[V]) {
+  static_assert(V == 1 || V == 4);
+  if constexpr (V == 1) {
+    to[0] = to_float(*from);
+  } else {
+    const uint2 pairs = *reinterpret_cast<const uint2*>(from);
+    to[0] = to_float(Half{static_cast<unsigned short>(pairs.x)});
+    to[1] = to_float(Half{static_cast<unsigned short>(pairs.x >> 16)});
+    to[2] = to_float(Half{static_cast<unsigned short>(pairs.y)});
+    to[3] = to_float(Half{static_cast<unsigned short>(pairs.y >> 16)});
+  }
+}
+template <int V>
+__device__ inline void store(float* to, const float (&from)[V]) {
+  static_assert(V == 1 || V == 4);
+  if constexpr (V == 1)
+    *to = from[0];
+  else
+    asm volatile("st.v4.f32 [%0], {%1, %2, %3, %4};" ::"l"(to), "f"(from[0]), "f"(from[1]), "f"(from[2]), "f"(from[3]) : "memory");
+}
+template <int V>
+__device__ inline void store(Half* to, const float (&from)[V]) {
+  static_assert(V == 1 || V == 4);
+  if constexpr (V == 1) {
+    *to = from_float<Half>(from[0]);
+  } else {
+    const auto pair = [](float low, float high) {
+      return static_cast<unsigned>(from_float<Half>(high).bits) << 16 | from_float<Half>(low).bits;
+    };
+    asm volatile("st.v2.b32 [%0], {%1, %2};" ::"l"(to), "r"(pair(from[0], from[1])), "r"(pair(from[2], from[3])) : "memory");
+  }
 }
 
 // NVRTC has no INFINITY.

@@ -91,7 +91,15 @@ class Launch:
         frame, channels = picture(self.color, *self.size), self.channels
         for slot, to_source in zip(got, self.maps, strict=False):
             want = reference.image_to_tensor(
-                frame, self.color, to_source, *self.out[::-1], self.layout, self.tensor_color, MEAN[:channels], SCALE[:channels], PAD[:channels]
+                frame,
+                self.color,
+                to_source,
+                *self.out[::-1],
+                self.layout,
+                self.tensor_color,
+                MEAN[:channels],
+                SCALE[:channels],
+                PAD[:channels],
             )
             if self.kind == "s8":
                 want = np.clip(np.rint(want / QUANT_SCALE) + ZERO_POINT, -128, 127)

@@ -31,7 +31,9 @@ def program(op: str, architecture: str = "compute_87") -> ptx.Program:
 def assert_all_caught(op: str, faults: Sequence[tuple[str, str, str]], check: Callable[[ptx.Program], None]) -> None:
     """Each fault is (name, text that stands once in the source, what it becomes). NVRTC compiles them, being the quicker one."""
     assert len(faults) >= 5
-    outcomes = ptx.caught(OPS / f"{op}.cu", [ptx.Mutant(*fault) for fault in faults], check, arch="compute_87", includes=[include()], cache=CACHE)
+    outcomes = ptx.caught(
+        OPS / f"{op}.cu", [ptx.Mutant(*fault) for fault in faults], check, arch="compute_87", includes=[include()], cache=CACHE
+    )
     missed = [outcome.mutant.name for outcome in outcomes if not outcome.caught]
     assert not missed, f"{op}: {len(missed)} of {len(faults)} seeded faults not caught: {missed}"
 

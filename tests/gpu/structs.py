@@ -24,9 +24,7 @@ class ImageToTensorArgs(ctypes.Structure):
 
 
 class SharpnessArgs(ctypes.Structure):
-    _fields_ = _fields(
-        "pointer tensor count sharpness, long slot_step channel_step, int width_px height_px channels, float least_variance"
-    )
+    _fields_ = _fields("pointer tensor count sharpness, long slot_step channel_step, int width_px height_px channels, float least_variance")
 
 
 class DetectionArgs(ctypes.Structure):
@@ -44,9 +42,7 @@ class AlignBoxArgs(ctypes.Structure):
 
 
 class AlignPointsArgs(ctypes.Structure):
-    _fields_ = _fields(
-        "pointer rows count regions, int row_values max_count points index[16], float template_x[16] template_y[16]"
-    )
+    _fields_ = _fields("pointer rows count regions, int row_values max_count points index[16], float template_x[16] template_y[16]")
 
 
 class AffectArgs(ctypes.Structure):

@@ -23,9 +23,7 @@ def test_every_encoding(architecture, color):
     start = COLORS.index(color) + 2 * kernels.ARCHITECTURES.index(architecture)
     for kind, (layout, tensor_color) in zip(TYPES, itertools.islice(layouts, start, start + 3), strict=True):
         for apart_bytes, shift, apart in ((0, 0, 0), (3, 1, 5)):
-            Launch(
-                color, (18, 22), (TURNED, GROWN, SHRUNK), (14, 23), kind, layout, tensor_color, 2, apart_bytes, shift, apart
-            ).check(code)
+            Launch(color, (18, 22), (TURNED, GROWN, SHRUNK), (14, 23), kind, layout, tensor_color, 2, apart_bytes, shift, apart).check(code)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 31), (31, 1), (13, 17)])
