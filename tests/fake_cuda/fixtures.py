@@ -1,5 +1,6 @@
 """Fixtures for whoever tests on the fake driver: `from fake_cuda.fixtures import cuda` in a conftest.py."""
 
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -8,13 +9,16 @@ import fake_cuda
 
 
 @pytest.fixture
-def cuda() -> Iterator[fake_cuda.FakeCuda]:
+def cuda(request: pytest.FixtureRequest) -> Iterator[fake_cuda.FakeCuda]:
     """The fake driver in this process, as new; at the end of the test there must be no violation, and nothing alive that was not before."""
     fake = fake_cuda.load()
     fake.reset()
     before = sorted(fake.leaks())
     yield fake
     fake.fail_at(0)
+    # Pytest holds what other fixtures gave until the very end.
+    request.node.funcargs.clear()
+    gc.collect()
     violations, leaks = fake.violations(), sorted(fake.leaks())
     fake.reset()
     assert violations == []
