@@ -184,9 +184,7 @@ void append(const Runtime& rt, ort::SessionOptions* session, const Provider& pro
 
 }  // namespace
 
-bool is_gpu_provider(const std::string& name) {
-  return name == kCudaProvider || name == kTensorRtProvider || name == kTensorRtRtxProvider || name == kCudaPluginProvider;
-}
+bool is_gpu_provider(const std::string& name) { return name == kCudaProvider || name == kTensorRtProvider || name == kTensorRtRtxProvider; }
 
 TakenProviders take_providers(const Runtime& rt, ort::SessionOptions* session, const EngineOptions& options) {
   TakenProviders taken;

@@ -12,9 +12,9 @@ inline constexpr const char* kCpuProvider = "CPUExecutionProvider";
 inline constexpr const char* kCudaProvider = "CUDAExecutionProvider";
 inline constexpr const char* kTensorRtProvider = "TensorrtExecutionProvider";
 inline constexpr const char* kTensorRtRtxProvider = "NvTensorRTRTXExecutionProvider";  // built in, or from a library of its own
-inline constexpr const char* kCudaPluginProvider = "CudaPluginExecutionProvider";      // from a library of its own
 
-// Whether a provider computes on an NVIDIA GPU, on the stream that it is given.
+// Whether a provider computes on an NVIDIA GPU, on the stream that it is given. Not so CudaPluginExecutionProvider: some of its versions
+// pass over the stream without a word, and then nothing would order its work with ours. Its networks take tensors of the host.
 bool is_gpu_provider(const std::string& name);
 
 struct TakenProviders {

@@ -71,6 +71,19 @@ assert [d[3] for d in probe.devices() if d[0] == CUDA_PLUGIN] == ["0", "7"]
     scenario(code, library, doubling)
 
 
+def test_a_provider_that_may_pass_over_the_stream_has_host_tensors_only(tmp_path, doubling):
+    code = """
+probe.register(CUDA_PLUGIN, sys.argv[1])
+with probe.Engine(sys.argv[2], [(CUDA_PLUGIN, {"device_id": "1"})], gpu=(0, STREAM, True)) as engine:
+    assert (engine.provider, engine.on_gpu, engine.fallbacks) == (CUDA_PLUGIN, False, [])
+(call,) = fake.calls(APPEND)
+assert (call.args["device"], call.args["options"]) == ("1", {})
+"""
+    scenario(
+        code, fake_ort.plugin_file(tmp_path, f"{CUDA_PLUGIN} NVIDIA gpu device_id=0", f"{CUDA_PLUGIN} NVIDIA gpu device_id=1"), doubling
+    )
+
+
 def test_without_a_gpu_in_the_options_the_caller_chooses(tmp_path, doubling):
     code = """
 probe.register(RTX, sys.argv[1])

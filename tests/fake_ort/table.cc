@@ -30,6 +30,7 @@ constexpr const char* kKind = nullptr;
 #define KIND(type) \
   template <>      \
   constexpr const char* kKind<type> = #type
+KIND(Env);
 KIND(SessionOptions);
 KIND(Session);
 KIND(RunOptions);
