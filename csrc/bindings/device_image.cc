@@ -67,8 +67,10 @@ std::shared_ptr<const void> take(const py::object& capsule, const char* used) {
 std::string dtype_text(const DlTensor& tensor) {
   constexpr const char* kCodes[] = {"i", "u", "f", "opaque ", "bfloat", "c", "b"};
   const std::string code = tensor.code < std::size(kCodes) ? kCodes[tensor.code] : "unknown ";
-  return (tensor.bits == 8 ? "|" : "<") + code + std::to_string(tensor.bits / 8) +
-         (tensor.lanes == 1 ? "" : " x" + std::to_string(tensor.lanes));
+  std::string text = tensor.bits == 8 ? "|" : "<";
+  text.append(code).append(std::to_string(tensor.bits / 8));
+  if (tensor.lanes != 1) text.append(" x").append(std::to_string(tensor.lanes));
+  return text;
 }
 
 cuda::DeviceArray from_tensor(const DlTensor& tensor, std::shared_ptr<const void> owner, const std::string& name) {

@@ -213,7 +213,8 @@ ASK = "from affectrt import _core\ntry:\n    print(_core.cuda_devices())\nexcept
 
 
 def ask(environment):
-    done = subprocess.run([sys.executable, "-c", ASK], env=environment, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", ASK], env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 

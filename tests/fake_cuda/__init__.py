@@ -67,7 +67,8 @@ def compile_cached(name: str, sources: list[Path], flags: list[str]) -> Path:
     Raises `RuntimeError` with the compiler's text.
     """
     compiler = os.environ.get("CXX", "c++")
-    headers = sorted([*(ROOT / "csrc" / "device").glob("*.h"), *(ROOT / "csrc" / "core").glob("*.h"), *(ROOT / "tests").glob("*/*.h")])
+    folders = {ROOT / "csrc" / "device", ROOT / "csrc" / "core", *(source.parent for source in sources)}
+    headers = sorted(header for folder in folders for header in folder.glob("*.h"))
     common = hashlib.sha256(repr((compiler, flags)).encode())
     for path in headers:
         common.update(path.read_bytes())
