@@ -85,6 +85,13 @@ void register_provider_library(const std::string& name, const std::filesystem::p
   s.libraries.emplace(name, library.string());
 }
 
+std::filesystem::path provider_library(const std::string& name) {
+  State& s = state();
+  const std::lock_guard lock(s.mutex);
+  const auto found = s.libraries.find(name);
+  return found == s.libraries.end() ? std::filesystem::path() : std::filesystem::path(found->second);
+}
+
 std::vector<ProviderDevice> provider_devices() {
   State& s = state();
   const std::lock_guard lock(s.mutex);

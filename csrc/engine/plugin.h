@@ -23,7 +23,10 @@ struct ProviderDevice {
 // cannot be loaded, another has that name, or ONNX Runtime is older than 1.22; EngineError if there is no ONNX Runtime.
 void register_provider_library(const std::string& name, const std::filesystem::path& library);
 
-// What the registered libraries offer; empty where none was registered. Throws EngineError.
+// The library that was registered under a name; empty if none was.
+std::filesystem::path provider_library(const std::string& name);
+
+// What the registered libraries offer, beside what the runtime has by itself; empty where none was registered. Throws EngineError.
 std::vector<ProviderDevice> provider_devices();
 
 namespace ort {

@@ -173,9 +173,12 @@ void append(const Runtime& rt, ort::SessionOptions* session, const Provider& pro
     if (provider.name == kTensorRtProvider) return append_tensorrt(rt, session, provider, gpu);
     return append_named(rt, session, provider, gpu);
   }
-  const auto devices = provider_devices();
+  auto devices = provider_devices();
+  std::erase_if(devices, [&](const auto& device) { return std::find(known.begin(), known.end(), device.provider) != known.end(); });
   if (offers(devices, provider.name))
     return append_plugin(rt, session, provider, is_gpu_provider(provider.name) ? gpu : std::nullopt, devices);
+  if (const auto library = provider_library(provider.name); !library.empty())
+    throw EngineError("the library " + library.string() + " finds no device for it on this machine");
   std::string reason = "not in this ONNX Runtime " + rt.version() + " (it has:";
   for (const auto& name : known) reason += " " + name;
   if (!devices.empty()) reason += "; from libraries:" + text_of(devices);

@@ -62,6 +62,15 @@ with probe.Engine(sys.argv[2], [RTX], gpu=(2, STREAM, False)) as engine:
     scenario(code, library, doubling)
 
 
+def test_what_libraries_offer_is_told_where_something_else_is_asked(tmp_path, doubling):
+    code = """
+probe.register(RTX, sys.argv[1])
+with probe.Engine(sys.argv[2], ["QNNExecutionProvider"]) as engine:
+    assert engine.fallbacks[0].endswith(f"; from libraries: {RTX} on GPU 0, {RTX} on GPU 1)"), engine.fallbacks
+"""
+    scenario(code, fake_ort.plugin_file(tmp_path, *TWO_GPUS), doubling)
+
+
 def test_devices_without_a_number_count_in_their_order(tmp_path, doubling):
     library = fake_ort.plugin_file(tmp_path, f"{CUDA_PLUGIN} NVIDIA gpu", f"{CUDA_PLUGIN} NVIDIA gpu meta:cuda_device_id=7 device_id=3")
     code = """
@@ -189,7 +198,9 @@ probe.register("none", sys.argv[1])
 (cpu,) = [d for d in probe.devices() if d[0] == CPU]
 assert cpu[1:] == ("Microsoft", "cpu", "0"), cpu
 with probe.Engine(sys.argv[2], [RTX], gpu=(0, STREAM, False)) as engine:
-    assert f"; from libraries: {CPU}" in engine.fallbacks[0], engine.fallbacks
+    assert engine.fallbacks[0].startswith(f"{RTX}: not in this ONNX Runtime ") and "libraries" not in engine.fallbacks[0]
+with probe.Engine(sys.argv[2], ["none"]) as engine:
+    assert engine.fallbacks == [f"none: the library {sys.argv[1]} finds no device for it on this machine"], engine.fallbacks
 for path in ("/nowhere/libprovider.so", sys.argv[2]):
     kind, text = refused(probe.register, "other", path)
     assert kind == "DeviceError" and text.startswith("other: RegisterExecutionProviderLibrary: ") and path in text, text
