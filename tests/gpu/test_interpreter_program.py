@@ -19,7 +19,8 @@ def kernel(body, declarations="", params=".param .u64 k_param_0"):
 def results(body, threads=4, declarations=""):
     """What a body leaves in `%out`, a 32-bit register, for each thread."""
     registers = ".reg .b32 %out, %t;\n.reg .b64 %p<3>;\n.reg .pred %q;\n"
-    store = "\nmov.u32 %t, %tid.x;\nld.param.u64 %p0, [k_param_0];\nmul.wide.u32 %p1, %t, 4;\nadd.u64 %p2, %p0, %p1;\nst.global.u32 [%p2], %out;\n"
+    store = "\nmov.u32 %t, %tid.x;\nld.param.u64 %p0, [k_param_0];\nmul.wide.u32 %p1, %t, 4;\n"
+    store += "add.u64 %p2, %p0, %p1;\nst.global.u32 [%p2], %out;\n"
     machine = ptx.Machine()
     out = machine.buffer(np.zeros(threads, np.uint32), initialised=False)
     machine.launch(kernel(registers + body + store, declarations), "k", 1, threads, struct.pack("<Q", out.address))
@@ -35,7 +36,8 @@ def test_inner_scopes_have_registers_of_their_own():
 
 def test_jump_table():
     body = (
-        "mov.u32 %t, %tid.x;\ntable: .branchtargets A, B, C;\nbrx.idx %t, table;\nA: mov.u32 %out, 10; bra E;\nB: mov.u32 %out, 11; bra E;\n"
+        "mov.u32 %t, %tid.x;\ntable: .branchtargets A, B, C;\nbrx.idx %t, table;\n"
+        "A: mov.u32 %out, 10; bra E;\nB: mov.u32 %out, 11; bra E;\n"
         "C: mov.u32 %out, 12;\nE:"
     )
     assert results(body, 3) == [10, 11, 12]
@@ -45,9 +47,11 @@ def test_jump_table():
 
 def test_guards_and_constants():
     declarations = (
-        ".const .align 4 .b8 c[8] = {1, 0, 0, 0, 255};\n.global .align 4 .u32 g[2] = {7, 0x10};\n.global .align 4 .f32 f = 0f3F800000;"
+        ".const .align 4 .b8 c[8] = {1, 0, 0, 0, 255};\n.global .align 4 .u32 g[2] = {7, 0x10};\n"
+    declarations += ".global .align 4 .f32 f = 0f3F800000;"
     )
-    body = "mov.u32 %t, %tid.x;\nsetp.gt.u32 %q, %t, 1;\nld.const.u32 %out, [c+4];\n@%q ld.global.u32 %out, [g+4];\n@!%q add.u32 %out, %out, %t;"
+    body = "mov.u32 %t, %tid.x;\nsetp.gt.u32 %q, %t, 1;\nld.const.u32 %out, [c+4];\n"
+    body += "@%q ld.global.u32 %out, [g+4];\n@!%q add.u32 %out, %out, %t;"
     assert results(body, 4, declarations) == [255, 256, 16, 16]
 
 
@@ -144,6 +148,16 @@ def test_counts(arch):
     assert broadcast.transactions_read == 2 * 8
     operations = Run(program("memory", arch), "accumulate", data, data, keep=True).counts
     assert operations.float_operations == 64
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_sectors_lie_where_the_addresses_say(arch):
+    """A buffer that begins in the middle of a sector touches one more."""
+    machine = ptx.Machine()
+    machine.map(0x10010, np.arange(64, dtype=np.float32))
+    machine.map(0x20000, np.zeros(64, np.float32))
+    counts = machine.launch(program("memory", arch), "copy", 1, 64, struct.pack("<QQQ", 0x10010, 0x20000, 64))
+    assert (counts.sectors_read, counts.transactions_read, counts.sectors_written) == (9, 10, 8)
 
 
 MUTANTS = [

@@ -115,7 +115,7 @@ def _store(instruction: Instruction, wave: Wave) -> Step:
             spaces.check_write(access, piece, same)
             for i, value in enumerate(new):
                 items[first + i] = value
-            if piece.space == "global":
+            if piece.space == "global" and not strong:
                 for i, value in enumerate(new):
                     lost = items[first + i] != value
                     if lost.any():

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .access import address_of
-from .arrays import DTYPES, PACKED, Array, Value
+from .arrays import DTYPES, PACKED, Value
 from .errors import UnknownInstructionError
 from .program import TYPE_BYTES, Instruction, Sink
 from .spaces import Access, Piece
@@ -72,7 +72,7 @@ def _atomic(instruction: Instruction, wave: Wave) -> Step:
     return step
 
 
-def _update(piece: Piece, dtype: np.dtype[Any], packed: bool, combine: Combine, given: list[Value], commutes: bool) -> Array:
+def _update(piece: Piece, dtype: np.dtype[Any], packed: bool, combine: Combine, given: list[Value], commutes: bool) -> Value:
     """Replaces the items and returns what was there before each lane's turn."""
     items = piece.region.items(dtype)
     if packed:

@@ -84,7 +84,8 @@ class Barriers:
         return any(waiting.lanes for waiting in self._waiting.values())
 
     def arrive(self, at: int, mask: Array) -> list[tuple[int, Array]]:
-        """Lanes of `mask` come to the barrier instruction with index `at`. Returns the lanes that may go on, and the index each goes on from."""
+        """Lanes of `mask` come to the barrier instruction with index `at`. Returns the lanes that may go on, and the index each goes on
+        from."""
         barrier, wave = self._barriers[at], self._wave
         go: list[tuple[int, Array]] = []
         lanes = np.flatnonzero(mask)

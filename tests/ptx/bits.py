@@ -143,7 +143,7 @@ def _find(instruction: Instruction, wave: Wave) -> Step:
 def _population(instruction: Instruction, wave: Wave) -> Step:
     (x,) = sources(instruction, wave)
 
-    def compute() -> Array:
+    def compute() -> Value:
         value = np.atleast_1d(np.ascontiguousarray(x))
         return np.unpackbits(value.view(np.uint8).reshape(len(value), -1), axis=1).sum(axis=1, dtype=np.uint32)
 
@@ -169,7 +169,7 @@ def _extract(instruction: Instruction, wave: Wave) -> Step:
     position, length = (wave.value(operand, "u32", instruction) for operand in instruction.operands[2:4])
     dtype = DTYPES[kind]
 
-    def compute() -> Array:
+    def compute() -> Value:
         start = (position & np.uint32(255)).astype(np.int64)
         count = (length & np.uint32(255)).astype(np.int64)
         field = np.right_shift(x, np.minimum(start, bits - 1).astype(dtype))
@@ -190,7 +190,7 @@ def _insert(instruction: Instruction, wave: Wave) -> Step:
     position, length = (wave.value(operand, "u32", instruction) for operand in instruction.operands[3:5])
     dtype = DTYPES[kind]
 
-    def compute() -> Array:
+    def compute() -> Value:
         start = (position & np.uint32(255)).astype(np.int64)
         count = np.minimum((length & np.uint32(255)).astype(np.int64), bits)
         ones = np.where(

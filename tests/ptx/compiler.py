@@ -90,8 +90,9 @@ def compile(
 ) -> str:
     """PTX text of a CUDA source, with line information.
 
-    `arch` is a virtual architecture such as "compute_75", `defines` are NAME or NAME=VALUE, `options` go to nvcc as they are. `cache` is a folder in
-    which the result is kept by a hash of all that goes into it; without one, nothing is kept. RuntimeError carries what the compiler says.
+    `arch` is a virtual architecture such as "compute_75", `defines` are NAME or NAME=VALUE, `options` go to nvcc as they are. `cache` is
+    a folder in which the result is kept by a hash of all that goes into it; without one, nothing is kept. RuntimeError carries what the
+    compiler says.
     """
     source, compiler = Path(source), find_nvcc(nvcc)
     arguments = ["-ptx", "-lineinfo", "-std=c++17", "-allow-unsupported-compiler", f"-arch={arch}"]

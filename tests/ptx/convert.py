@@ -61,7 +61,7 @@ def _float_to_integer(x: Value, instruction: Instruction) -> Array:
     return result
 
 
-def _integer_to_float(x: Value, instruction: Instruction) -> Array:
+def _integer_to_float(x: Value, instruction: Instruction) -> Value:
     dtype = DTYPES[instruction.types[0]]
     mode = rounding_mode(instruction)
     if mode == "rn" and dtype != np.float16:
@@ -119,7 +119,8 @@ def _float_to_float_16(x: Value, instruction: Instruction) -> Array:
 
 
 def _pack_saturated(instruction: Instruction, wave: Wave) -> Step:
-    """cvt.pack.sat.u8.s32.b32 d, a, b, c: d = c moved up by two bytes, then a (saturated) in byte 1 and b in byte 0; 16-bit forms have no c."""
+    """cvt.pack.sat.u8.s32.b32 d, a, b, c: d = c moved up by two bytes, then a (saturated) in byte 1 and b in byte 0; 16-bit forms have no
+    c."""
     kind = instruction.types[0]
     dtype = DTYPES[kind]
     bits = 8 * dtype.itemsize
@@ -127,11 +128,11 @@ def _pack_saturated(instruction: Instruction, wave: Wave) -> Step:
     a, b = (wave.value(operand, instruction.types[1], instruction) for operand in instruction.operands[1:3])
     rest = wave.value(instruction.operands[3], "u32", instruction) if len(instruction.operands) > 3 else None
 
-    def part(value: Value) -> Array:
+    def part(value: Value) -> Value:
         cut = np.clip(np.asarray(value, np.int64), limits.min, limits.max)
         return cut.astype(np.uint32) & np.uint32((1 << bits) - 1)
 
-    def compute() -> Array:
+    def compute() -> Value:
         pair = (part(a) << np.uint32(bits)) | part(b)
         return pair | (rest << np.uint32(2 * bits)) if rest is not None else pair
 

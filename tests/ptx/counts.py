@@ -16,12 +16,12 @@ WARP = 32
 class Counts:
     """Figures of one launch, all of its blocks together.
 
-    Global memory (constants and parameters are not counted): `bytes_*` are distinct bytes, `sectors_*` distinct 32-byte sectors (what must come
-    from and go to DRAM if every sector moves once), `transactions_*` sectors that a warp touches per instruction, summed (what the caches
-    serve). Atomics count as both read and write.
+    Global memory (constants and parameters are not counted): `bytes_*` are distinct bytes, `sectors_*` distinct 32-byte sectors (what
+    must come from and go to DRAM if every sector moves once), `transactions_*` sectors that a warp touches per instruction, summed (what
+    the caches serve). Atomics count as both read and write.
 
-    `instructions` are thread-instructions whose guard held, `warp_instructions` what a warp scheduler issues, `float_operations` have fma = 2 and
-    each half of a half2 as one of its own, `barriers` are barriers passed, once per block.
+    `instructions` are thread-instructions, also those whose guard did not hold, `warp_instructions` what the warp schedulers issue for
+    them. `float_operations` have fma = 2 and each half of a half2 as one of its own. `barriers` are barriers passed, once per block.
     """
 
     bytes_read: int = 0
@@ -43,10 +43,11 @@ class Counts:
 
 @dataclass
 class Footprint:
-    """Which bytes of one buffer a launch touched; one flag per `granule` bytes."""
+    """Which bytes of one buffer a launch touched; one flag per `granule` bytes. `skew_bytes` is how far into a sector the buffer begins."""
 
     size_bytes: int
     granule: int
+    skew_bytes: int = 0
     read: Array = field(init=False)
     written: Array = field(init=False)
 
@@ -62,8 +63,9 @@ class Footprint:
 
     def distinct_sectors(self, flags: Array) -> int:
         per_sector = SECTOR_BYTES // self.granule
-        padded = np.zeros(-(-len(flags) // per_sector) * per_sector, bool)
-        padded[: len(flags)] = flags
+        skew = self.skew_bytes // self.granule
+        padded = np.zeros(-(-(skew + len(flags)) // per_sector) * per_sector, bool)
+        padded[skew : skew + len(flags)] = flags
         return int(np.count_nonzero(padded.reshape(-1, per_sector).any(axis=1)))
 
 

@@ -8,8 +8,8 @@ from .program import Address, Instruction, Kernel, Operand, Pair, Register, Vect
 
 # Instructions with no result: all their operands are sources.
 _NO_RESULT = ("st", "red", "bra", "brx", "bar", "barrier", "ret", "exit", "membar", "fence", "prefetch", "trap")
-# Through these an index keeps its meaning on its way into an address. A mask, a remainder or a shift to the right cuts a value to size on purpose, so
-# what came before one may well have wrapped.
+# Through these an index keeps its meaning on its way into an address. A mask, a remainder or a shift to the right cuts a value to size on
+# purpose, so what came before one may well have wrapped.
 _CARRIES = ("add", "sub", "mul", "mad", "shl", "cvt", "mov", "selp", "cvta")
 _ARITHMETIC = ("add", "sub", "mul", "mad", "shl")
 

@@ -42,8 +42,8 @@ class UnknownInstructionError(NotImplementedError):
 
 
 class PtxError(Exception):
-    """A fault of a running kernel. `kind`, `kernel`, `location` (CUDA line), `instruction` (PTX), `block` and `thread` (x, y, z) say what and
-    where; the message has them all."""
+    """A fault of a running kernel. `kind`, `kernel`, `location` (CUDA line), `instruction` (PTX), `block` and `thread` (x, y, z) say what
+    and where; the message has them all."""
 
     def __init__(self, kind: Kind, text: str, *, kernel: str, instruction: Instruction, block: Index3, thread: Index3) -> None:
         detail = f"{kind.value}: {text}" if text else kind.value

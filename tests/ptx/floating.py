@@ -150,7 +150,8 @@ def _copy_sign(instruction: Instruction, wave: Wave) -> Step:
 
 
 def _approximate(function: Callable[[Array], Any]) -> Builder:
-    """Computed in doubles and rounded, which is at least as near as any GPU comes. Without .ftz, an f32 operation keeps subnormal numbers."""
+    """Computed in doubles and rounded, which is at least as near as any GPU comes. Without .ftz, an f32 operation keeps subnormal
+    numbers."""
 
     def build(instruction: Instruction, wave: Wave) -> Step:
         dtype = DTYPES[instruction.type]

@@ -47,7 +47,7 @@ def _add_sub(function: np.ufunc) -> Builder:
     return build
 
 
-def high_product(x: Value, y: Value) -> Array:
+def high_product(x: Value, y: Value) -> Value:
     """Upper half of the product of two integers of one type."""
     dtype = x.dtype
     if dtype in _WIDER:
@@ -129,7 +129,7 @@ def _shift(instruction: Instruction, wave: Wave) -> Step:
     left = instruction.name == "shl"
     signed = dtype.kind == "i" and not left
 
-    def by(amount: Value) -> Array:
+    def by(amount: Value) -> Value:
         near = np.minimum(amount, bits - 1).astype(dtype)
         shifted = np.left_shift(x, near) if left else np.right_shift(x, near)
         return shifted if signed else np.where(amount >= bits, dtype.type(0), shifted)
@@ -147,7 +147,7 @@ def _funnel(instruction: Instruction, wave: Wave) -> Step:
     low, high, distance = sources(instruction, wave, "u32")
     clamp, left = instruction.has("clamp"), instruction.has("l")
 
-    def compute() -> Array:
+    def compute() -> Value:
         by = (np.minimum(distance, 32) if clamp else distance & np.uint32(31)).astype(np.uint64)
         both = low.astype(np.uint64) | (high.astype(np.uint64) << np.uint64(32))
         return (both << by) >> np.uint64(32) if left else both >> by

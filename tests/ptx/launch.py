@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .counts import Counter, Footprint
+from .counts import SECTOR_BYTES, Counter, Footprint
 from .memory import Buffer, GlobalMemory
 from .order import LaunchOrder
 from .program import TYPE_BYTES, Kernel
@@ -50,7 +50,7 @@ class Launch:
 
     def footprint(self, buffer: Buffer) -> Footprint:
         if buffer not in self._footprints:
-            self._footprints[buffer] = Footprint(len(buffer.data), self.granules["global"])
+            self._footprints[buffer] = Footprint(len(buffer.data), self.granules["global"], buffer.address % SECTOR_BYTES)
         return self._footprints[buffer]
 
     @property

@@ -46,8 +46,8 @@ class Machine:
         self._variables: dict[int, tuple[Program, dict[str, Buffer]]] = {}
 
     def buffer(self, array: ArrayLike, *, name: str = "", writable: bool = True, initialised: bool = True) -> Buffer:
-        """Global memory with a copy of `array` in it, at an address of its own with room around. Without `initialised`, the content is a pattern and
-        reading what no kernel has written is an error; `array` then only gives type and shape."""
+        """Global memory with a copy of `array` in it, at an address of its own with room around. Without `initialised`, the content is a
+        pattern and reading what no kernel has written is an error; `array` then only gives type and shape."""
         source = np.ascontiguousarray(array)
         address = self._memory.allocate_address(source.nbytes)
         data = np.frombuffer(source.tobytes(), np.uint8).copy()
@@ -60,8 +60,8 @@ class Machine:
     def map(self, address: int, memory: Array | int, *, name: str = "", writable: bool = True, initialised: bool | Array = True) -> Buffer:
         """Makes memory that lies elsewhere visible to kernels, without a copy.
 
-        `address` is what kernels see. `memory` is a C-contiguous array that backs it, or a number of bytes, which are then those at this very
-        address of the process. `initialised` may be a (bytes,) bool array, which is kept up to date.
+        `address` is what kernels see. `memory` is a C-contiguous array that backs it, or a number of bytes, which are then those at this
+        very address of the process. `initialised` may be a (bytes,) bool array, which is kept up to date.
         """
         if isinstance(memory, int):
             backing: Array = np.ctypeslib.as_array((ctypes.c_uint8 * memory).from_address(address))
@@ -101,8 +101,8 @@ class Machine:
     ) -> Counts:
         """Runs a kernel to its end. `params` is the parameter block, as the driver gets it: each parameter at its alignment.
 
-        Raises PtxError for a fault of the kernel, UnknownInstructionError for an instruction this interpreter lacks, LookupError for a kernel that
-        is not there and ValueError for a launch that no GPU would take.
+        Raises PtxError for a fault of the kernel, UnknownInstructionError for an instruction this interpreter lacks, LookupError for a
+        kernel that is not there and ValueError for a launch that no GPU would take.
         """
         code = program.kernel(kernel)
         grid3, block3 = _three(grid, "grid"), _three(block, "block")

@@ -18,7 +18,8 @@ MINIMUM_ALIGN_BYTES = 16
 
 
 class Region:
-    """Bytes with bounds. `data` is (n,) uint8, shared with whoever owns it; `initialised` is (n,) bool, or None when all bytes have a value."""
+    """Bytes with bounds. `data` is (n,) uint8, shared with whoever owns it; `initialised` is (n,) bool, or None when all bytes have a
+    value."""
 
     def __init__(self, name: str, address: int, data: Array, *, writable: bool, initialised: Array | None) -> None:
         self.name, self.address, self.writable = name, address, writable
@@ -60,7 +61,8 @@ class Buffer(Region):
 
     def array(self) -> Array:
         """A copy of the content, with the type and shape it was made with."""
-        return self.data.view(self._dtype).reshape(self._shape).copy()
+        content: Array = self.data.view(self._dtype).reshape(self._shape).copy()
+        return content
 
     @property
     def written(self) -> Array:

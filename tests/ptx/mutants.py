@@ -56,8 +56,8 @@ def caught(
 ) -> list[Outcome]:
     """Runs `check` on the right program, which must pass, and on each mutant's, which should raise PtxError or AssertionError.
 
-    Prints "NAME: caught N of M seeded faults" and how each was caught. The mutants' sources and PTX lie in `cache`. A mutant that does not compile is
-    an error of the test (RuntimeError), as is any other exception.
+    Prints "NAME: caught N of M seeded faults" and how each was caught. The mutants' sources and PTX lie in `cache`. A mutant that does
+    not compile is an error of the test (RuntimeError), as is any other exception.
     """
     source, cache = Path(source), Path(cache)
     folders = [source.resolve().parent, *includes]

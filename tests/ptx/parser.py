@@ -137,7 +137,7 @@ class _Body:
     instructions: list[Instruction] = field(default_factory=list)
     labels: dict[str, int] = field(default_factory=dict)
     jump_tables: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    location: Location = Location("?", 0)
+    location: Location = field(default_factory=lambda: Location("?", 0))
 
     def kernel(self, name: str, parameters: tuple[Parameter, ...]) -> Kernel:
         # Each scope maps the names written in it to names unique within the kernel.

@@ -17,8 +17,9 @@ from .wave import Active, Step, Wave
 
 _ENDS = ("ret", "exit")
 _TRAPS = ("trap", "brkpt")
-# After so many sections the lanes that are farthest on get a turn, so that a lane that waits for another in a loop does not wait for ever.
-_FAIR_TURN = 997
+# Lanes that are behind go first, so that lanes come together again. Where a loop may wait for another thread, the lanes that are farthest
+# on get a turn after so many sections.
+_FAIR_TURN = 31
 
 
 def ends_section(instruction: Instruction) -> bool:
@@ -62,11 +63,14 @@ class Schedule:
             return step
         wave = self._wave
         guard = wave.predicate(instruction.guard, instruction)
+        operations, counter = float_operations(instruction), self._counter
 
         def run(active: Active) -> None:
             mask = active.mask & guard()
             if mask.any():
-                step(wave.active(mask))
+                chosen = wave.active(mask)
+                step(chosen)
+                counter.float_operations += operations * chosen.count
 
         return run
 
@@ -91,10 +95,11 @@ class Schedule:
         self._groups: dict[int, Array] = {0: np.ones(wave.size, bool)}
         self._parked: dict[int, Array] = {}
         self._barriers = Barriers(wave, self._barrier_code)
+        waits = any(i.name == "atom" or (i.name == "ld" and i.has("volatile", "relaxed", "acquire")) for i in self._code)
         executed = turn = 0
         while self._groups:
             turn += 1
-            at = max(self._groups) if turn % _FAIR_TURN == 0 else min(self._groups)
+            at = max(self._groups) if waits and turn % _FAIR_TURN == 0 else min(self._groups)
             active = wave.active(self._groups.pop(at))
             if at >= len(self._code):
                 self._end(active.mask)

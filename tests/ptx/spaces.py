@@ -206,9 +206,8 @@ class Spaces:
             if conflict:
                 self._race(access, piece, conflict)
 
-    def check_write(self, access: Access, piece: Piece, same: Array | None) -> Array | None:
-        """The memory must be writable and no other thread may be using it. `same` (one per lane) says where the value is there already. Returns the
-        tracker's cells, for `check_collisions`."""
+    def check_write(self, access: Access, piece: Piece, same: Array | None) -> None:
+        """The memory must be writable and no other thread may be using it. `same` (one per lane) says where the value is there already."""
         region = piece.region
         if not region.writable:
             self.wave.fault(access.instruction, Kind.READ_ONLY, piece.lanes[0], f"{access.verb} at {self._within(piece, 0)}")
@@ -217,7 +216,7 @@ class Spaces:
         self._count(access, piece, write=True)
         cells = self._cells(access, piece)
         if cells is None:
-            return None
+            return
         tracker, index, threads = cells
         per_lane = len(index) // len(piece.lanes)
         conflict = tracker.write(index, threads, self.order, access.strong, None if same is None else np.repeat(same, per_lane))
@@ -228,13 +227,14 @@ class Spaces:
             if together.size:
                 at = int(together[0])
                 self._race(access, piece, Conflict(at, tracker.writer(int(index[at])), "a write"), "of the same instruction")
-        return index
 
     def different_values(self, access: Access, piece: Piece, at: int) -> None:
-        """Two threads of one instruction wrote different values to one place."""
+        """The lane at position `at` and another one wrote different values to one place by the same instruction."""
         cells = self._cells(access, piece)
-        other = cells[0].writer(int(cells[1][at * (len(cells[1]) // len(piece.lanes))])) if cells else -1
-        self._race(access, piece, Conflict(at * (len(cells[1]) // len(piece.lanes) if cells else 1), other, "a write"), "of another value")
+        assert cells is not None
+        tracker, index, _ = cells
+        first = at * (len(index) // len(piece.lanes))
+        self._race(access, piece, Conflict(first, tracker.writer(int(index[first])), "a write"), "of another value")
 
     def _cells(self, access: Access, piece: Piece) -> tuple[Shadow, Array, Array] | None:
         if piece.space == "shared":
@@ -256,7 +256,7 @@ class Spaces:
         cell = piece.index // footprint.granule
         for i in range(access.bytes // footprint.granule):
             flags[cell + i] = True
-        number = transactions(piece.index, self.wave.warp_of[piece.lanes])
+        number = transactions(piece.index + footprint.skew_bytes, self.wave.warp_of[piece.lanes])
         if write:
             self.launch.counter.transactions_written += number
         else:
@@ -271,11 +271,8 @@ class Spaces:
         return f"byte {index} of {len(piece.region.data)} bytes of {piece.region.name}"
 
     def _race(self, access: Access, piece: Piece, conflict: Conflict, how: str = "with nothing that orders them") -> None:
-        per_lane = 1
         cells = self._cells(access, piece)
-        if cells:
-            per_lane = len(cells[1]) // len(piece.lanes)
-        at = conflict.position // per_lane
+        at = conflict.position // (len(cells[1]) // len(piece.lanes)) if cells else conflict.position
         other = self.wave.describe_thread(conflict.other)
         text = f"{access.verb} at {self._within(piece, at)} and {conflict.text} by {other}, {how}"
         self.wave.fault(access.instruction, Kind.RACE, piece.lanes[at], text)

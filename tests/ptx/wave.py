@@ -1,7 +1,7 @@
 """The blocks that run together: their lanes, registers and special registers.
 
-All threads of some blocks of a launch run at once, one lane each, and every instruction is a few NumPy calls over all lanes. An instruction is
-decoded once into a step, a closure over the registers' arrays.
+All threads of some blocks of a launch run at once, one lane each, and every instruction is a few NumPy calls over all lanes. An
+instruction is decoded once into a step, a closure over the registers' arrays.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 
 class Active:
-    """The lanes that execute an instruction. `everywhere` says that no other lane is alive, so that writing to all registers does no harm."""
+    """The lanes that execute an instruction. `everywhere` says that no other lane is alive, so that writing to all registers does no
+    harm."""
 
     __slots__ = ("_lanes", "count", "everywhere", "mask")
 
