@@ -46,10 +46,8 @@ def test_jump_table():
 
 
 def test_guards_and_constants():
-    declarations = (
-        ".const .align 4 .b8 c[8] = {1, 0, 0, 0, 255};\n.global .align 4 .u32 g[2] = {7, 0x10};\n"
-    declarations += ".global .align 4 .f32 f = 0f3F800000;"
-    )
+    declarations = ".const .align 4 .b8 c[8] = {1, 0, 0, 0, 255};\n"
+    declarations += ".global .align 4 .u32 g[2] = {7, 0x10};\n.global .align 4 .f32 f = 0f3F800000;"
     body = "mov.u32 %t, %tid.x;\nsetp.gt.u32 %q, %t, 1;\nld.const.u32 %out, [c+4];\n"
     body += "@%q ld.global.u32 %out, [g+4];\n@!%q add.u32 %out, %out, %t;"
     assert results(body, 4, declarations) == [255, 256, 16, 16]
