@@ -12,13 +12,16 @@ __device__ inline void normalise(const EmotionLayerNormArgs& a, const float* mix
   const T* beta = static_cast<const T*>(a.beta);
   const float n = static_cast<float>(a.width);
   float v[V], g[V], b[V];
+  // Two at a time: more would be in flight than registers are there.
   float sum = 0;
+#pragma unroll 2
   for (int i = lane * V; i < a.width; i += 32 * V) {
     load<V>(x + i, v);
     for (int k = 0; k < V; ++k) sum += v[k] + mix[i + k];
   }
   const float mean = warp_sum(sum) / n;
   float squares = 0;  // the row is in the cache by now
+#pragma unroll 2
   for (int i = lane * V; i < a.width; i += 32 * V) {
     load<V>(x + i, v);
     for (int k = 0; k < V; ++k) {
@@ -27,6 +30,7 @@ __device__ inline void normalise(const EmotionLayerNormArgs& a, const float* mix
     }
   }
   const float scale = 1.0f / sqrtf(warp_sum(squares) / n + a.epsilon);
+#pragma unroll 2
   for (int i = lane * V; i < a.width; i += 32 * V) {
     load<V>(x + i, v);
     load<V>(gamma + i, g);
@@ -68,10 +72,10 @@ __device__ inline void emotion_layernorm(const EmotionLayerNormArgs& a) {
 }  // namespace
 }  // namespace affectrt::gpu
 
-extern "C" __global__ void __launch_bounds__(256) emotion_layernorm_f32(affectrt::gpu::EmotionLayerNormArgs args) {
+extern "C" __global__ void __launch_bounds__(256, 3) emotion_layernorm_f32(affectrt::gpu::EmotionLayerNormArgs args) {
   affectrt::gpu::emotion_layernorm<float>(args);
 }
 
-extern "C" __global__ void __launch_bounds__(256) emotion_layernorm_f16(affectrt::gpu::EmotionLayerNormArgs args) {
+extern "C" __global__ void __launch_bounds__(256, 3) emotion_layernorm_f16(affectrt::gpu::EmotionLayerNormArgs args) {
   affectrt::gpu::emotion_layernorm<affectrt::gpu::Half>(args);
 }

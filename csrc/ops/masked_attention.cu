@@ -81,10 +81,10 @@ __device__ inline void masked_attention(const MaskedAttentionArgs& a) {
 }  // namespace
 }  // namespace affectrt::gpu
 
-extern "C" __global__ void __launch_bounds__(256) masked_attention_f32(affectrt::gpu::MaskedAttentionArgs args) {
+extern "C" __global__ void __launch_bounds__(256, 4) masked_attention_f32(affectrt::gpu::MaskedAttentionArgs args) {
   affectrt::gpu::masked_attention<float>(args);
 }
 
-extern "C" __global__ void __launch_bounds__(256) masked_attention_f16(affectrt::gpu::MaskedAttentionArgs args) {
+extern "C" __global__ void __launch_bounds__(256, 4) masked_attention_f16(affectrt::gpu::MaskedAttentionArgs args) {
   affectrt::gpu::masked_attention<affectrt::gpu::Half>(args);
 }

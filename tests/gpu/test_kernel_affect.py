@@ -122,16 +122,24 @@ FAULTS = [
     ("no guard of the capacity", "if (i >= a.max_count || (", "if ((a.count == nullptr && i >= a.max_count) || ("),
     ("temperature left out", "expf((values[i] - top) / a.temperature)", "expf(values[i] - top)"),
     ("arousal of dominance", "a.ratings[a.labels + k]", "a.ratings[2 * a.labels + k]"),
-    ("track of the face's number", "static_cast<long long>(face.track) * a.labels;\n  AffectTrackState", "static_cast<long long>(face.fresh) * a.labels;\n  AffectTrackState"),
+    (
+        "track of the face's number",
+        "static_cast<long long>(face.track) * a.labels;\n  AffectTrackState",
+        "static_cast<long long>(face.fresh) * a.labels;\n  AffectTrackState",
+    ),
     ("fresh track not seen", "!face.fresh && ", ""),
     ("state of the track before it", "if (face.fresh && lane == 0) a.tracks[face.track].filled = 0;", ""),
     ("time in the wrong unit", "* 1e-6f", "* 1e-9f"),
-    ("labels beyond the first 32 left out", "for (int k = lane; k < a.labels; k += 32) {\n    const float p", "for (int k = lane; k < a.labels && k < 32; k += 32) {\n    const float p"),
+    (
+        "labels beyond the first 32 left out",
+        "for (int k = lane; k < a.labels; k += 32) {\n    const float p",
+        "for (int k = lane; k < a.labels && k < 32; k += 32) {\n    const float p",
+    ),
     ("last of equal labels", "(value == top.value && label < top.label)", "(value == top.value && label > top.label)"),
     ("clock that runs back", "fmaxf(dt_ms, 0.0f)", "dt_ms"),
     ("blurred face smoothed in", "if (doubt == kNoDoubt) smooth", "if (doubt != kTinyDoubt) smooth"),
     ("nonsense let into the track", "return __all_sync(0xffffffffu, finite);", "return __all_sync(0xffffffffu, true);"),
-]  # fmt: skip
+]
 
 
 def test_seeded_faults():

@@ -104,15 +104,31 @@ def test_reads_each_detection_once():
 
 
 FAULTS = [
-    ("one detection too many", "if (i >= a.max_count || i >= *a.count) return;\n  const float* row =", "if (i > *a.count) return;\n  const float* row ="),
-    ("no guard of the capacity", "if (i >= a.max_count || i >= *a.count) return;\n  const float* points", "if (i >= *a.count) return;\n  const float* points"),
-    ("swapped eyes", "const float x = row[5 + 2 * a.left_eye] - row[5 + 2 * a.right_eye]", "const float x = row[5 + 2 * a.right_eye] - row[5 + 2 * a.left_eye]"),
-    ("wrong stride of maps", "float* m = a.regions + 6LL * i;\n  m[0] = cosine * sx", "float* m = a.regions + 5LL * i;\n  m[0] = cosine * sx"),
+    (
+        "one detection too many",
+        "if (i >= a.max_count || i >= *a.count) return;\n  const float* row =",
+        "if (i > *a.count) return;\n  const float* row =",
+    ),
+    (
+        "no guard of the capacity",
+        "if (i >= a.max_count || i >= *a.count) return;\n  const float* points",
+        "if (i >= *a.count) return;\n  const float* points",
+    ),
+    (
+        "swapped eyes",
+        "const float x = row[5 + 2 * a.left_eye] - row[5 + 2 * a.right_eye]",
+        "const float x = row[5 + 2 * a.right_eye] - row[5 + 2 * a.left_eye]",
+    ),
+    (
+        "wrong stride of maps",
+        "float* m = a.regions + 6LL * i;\n  m[0] = cosine * sx",
+        "float* m = a.regions + 5LL * i;\n  m[0] = cosine * sx",
+    ),
     ("edge for centre", "const float ux = tx - 0.5f", "const float ux = tx"),
     ("turned the other way", "imaginary += px * qy - py * qx", "imaginary += py * qx - px * qy"),
     ("sides swapped", "sy = a.scale * height", "sy = a.scale * width"),
     ("shift not turned", "cosine * shift_x - sine * shift_y", "shift_x"),
-]  # fmt: skip
+]
 
 
 def test_seeded_faults():

@@ -74,7 +74,11 @@ def test_moves_each_byte_once():
 
 FAULTS = [
     ("dropped barrier", "  __syncthreads();\n", ""),
-    ("one row too many", "min((blockIdx.x + 1) * kEmotionLayerNormRows, a.tokens)", "min((blockIdx.x + 1) * kEmotionLayerNormRows, a.tokens + 1)"),
+    (
+        "one row too many",
+        "min((blockIdx.x + 1) * kEmotionLayerNormRows, a.tokens)",
+        "min((blockIdx.x + 1) * kEmotionLayerNormRows, a.tokens + 1)",
+    ),
     ("wrong stride of the table", "static_cast<long long>(k) * a.width + i", "static_cast<long long>(k) * a.emotions + i"),
     ("first text's emotions for all", "static_cast<long long>(item) * a.emotions", "0"),
     ("vectors at any width", "(a.row_step | a.out_row_step | a.width) % 4 == 0", "true"),
@@ -82,8 +86,12 @@ FAULTS = [
     ("epsilon left out", "/ n + a.epsilon", "/ n"),
     ("emotion not in the variance", "const float centred = v[k] + mix[i + k] - mean;", "const float centred = v[k] - mean;"),
     ("texts of the wrong stride", "item * a.item_step", "item * a.tokens * a.row_step"),
-    ("columns skipped", "for (int i = threadIdx.x; i < a.width; i += kEmotionLayerNormThreads)", "for (int i = threadIdx.x + 1; i < a.width; i += kEmotionLayerNormThreads)"),
-]  # fmt: skip
+    (
+        "columns skipped",
+        "for (int i = threadIdx.x; i < a.width; i += kEmotionLayerNormThreads)",
+        "for (int i = threadIdx.x + 1; i < a.width; i += kEmotionLayerNormThreads)",
+    ),
+]
 
 
 def test_seeded_faults():

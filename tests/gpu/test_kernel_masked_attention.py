@@ -79,11 +79,15 @@ FAULTS = [
     ("padding attended to", "(mask == nullptr || mask[key] != 0)", "true"),
     ("sums not scaled anew", "sums[r] *= keep;", "sums[r] *= 1.0f;"),
     ("scale left out", "a.scale * logit", "logit"),
-    ("wrong stride of heads", "blockIdx.z * a.value_item_step + blockIdx.y * a.value_head_step", "blockIdx.z * a.value_item_step + blockIdx.y * a.head_step"),
+    (
+        "wrong stride of heads",
+        "blockIdx.z * a.value_item_step + blockIdx.y * a.value_head_step",
+        "blockIdx.z * a.value_item_step + blockIdx.y * a.head_step",
+    ),
     ("a column too many", "const bool inside = column + lane < a.key_width;", "const bool inside = column + lane <= a.key_width;"),
     ("query beyond the last", "  if (query >= a.tokens) return;\n", ""),
     ("first text's speakers for all", "a.speakers + static_cast<long long>(blockIdx.z) * a.tokens", "a.speakers"),
-]  # fmt: skip
+]
 
 
 def test_seeded_faults():

@@ -65,8 +65,11 @@ def test_reads_each_byte_from_memory_once():
 
 
 FAULTS = [
-    ("off by one in the rows", "y = 1 + warp; y + 1 < a.height_px; y += kWarps)\n    for (int x = 1 + lane; x + 1 < a.width_px; x += 32) {",
-     "y = 1 + warp; y < a.height_px; y += kWarps)\n    for (int x = 1 + lane; x + 1 < a.width_px; x += 32) {"),
+    (
+        "off by one in the rows",
+        "y = 1 + warp; y + 1 < a.height_px; y += kWarps)\n    for (int x = 1 + lane; x + 1 < a.width_px; x += 32) {",
+        "y = 1 + warp; y < a.height_px; y += kWarps)\n    for (int x = 1 + lane; x + 1 < a.width_px; x += 32) {",
+    ),
     ("wrong channel", "a.channels == 3 ? a.channel_step : 0;", "a.channels == 3 ? 2 * a.channel_step : 0;"),
     ("neighbour left out", " - to_float(p[-row])", ""),
     ("sums share one place", "block_sum<kWarps>(laplace, sums[2])", "block_sum<kWarps>(laplace, sums[1])"),
@@ -74,7 +77,7 @@ FAULTS = [
     ("wrong stride of slots", "slot * a.slot_step + green", "slot * a.width_px * a.height_px + green"),
     ("columns of all lanes alike", "x = 1 + lane; x + 1 < a.width_px; x += 32) sum", "x = 1; x + 1 < a.width_px; x += 32) sum"),
     ("size counted once", "* size * size", "* size"),
-]  # fmt: skip
+]
 
 
 def test_seeded_faults():
