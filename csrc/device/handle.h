@@ -33,11 +33,11 @@ class Owned {
   const Driver& driver() const { return context_->driver(); }
 
  private:
+  // What follows sets the handle anew, or ends its life.
   void release() noexcept {
     if (!handle_) return;
     const ContextGuard guard(*context_, std::nothrow);
     (context_->driver().*Release)(handle_);
-    handle_ = Handle{};
   }
 
   std::shared_ptr<const Context> context_;
@@ -50,5 +50,6 @@ inline constexpr bool kMoveOnly =
     std::is_nothrow_move_assignable_v<T> && std::is_nothrow_destructible_v<T>;
 
 static_assert(kMoveOnly<Device>);
+static_assert(!std::is_copy_constructible_v<ContextGuard> && std::is_nothrow_move_constructible_v<ContextGuard>);
 
 }  // namespace affectrt::cuda

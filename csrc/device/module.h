@@ -38,6 +38,8 @@ class Module {
   Module(const Device& device, std::string op);
   // Any image that cuModuleLoadData takes; PTX text ends with a zero byte.
   Module(const Device& device, std::string op, std::span<const std::byte> image);
+  Module(Module&&) noexcept = default;
+  Module& operator=(Module&&) noexcept = default;
 
   // By the name in the source (extern "C"). Throws CudaError naming the op and the kernel if it is not there.
   Kernel kernel(const std::string& name) const;
@@ -46,5 +48,7 @@ class Module {
   std::string op_;
   std::shared_ptr<const Kernel::OwnedModule> module_;
 };
+
+static_assert(kMoveOnly<Kernel> && kMoveOnly<Module>);
 
 }  // namespace affectrt::cuda
