@@ -20,17 +20,17 @@ struct Arrays {
   int n;
 };
 
-#define OPERATION(name, R, A, B, C, ...)                     \
-  extern "C" __global__ void name(Arrays arrays) {           \
-    const int i = blockIdx.x * blockDim.x + threadIdx.x;     \
-    if (i >= arrays.n) return;                               \
-    const A a = static_cast<const A*>(arrays.a)[i];          \
-    const B b = static_cast<const B*>(arrays.b)[i];          \
-    const C c = static_cast<const C*>(arrays.c)[i];          \
-    R r;                                                     \
-    __VA_ARGS__;                                             \
-    static_cast<R*>(arrays.out)[i] = r;                      \
-    (void)a, (void)b, (void)c;                               \
+#define OPERATION(name, R, A, B, C, ...)                 \
+  extern "C" __global__ void name(Arrays arrays) {       \
+    const int i = blockIdx.x * blockDim.x + threadIdx.x; \
+    if (i >= arrays.n) return;                           \
+    const A a = static_cast<const A*>(arrays.a)[i];      \
+    const B b = static_cast<const B*>(arrays.b)[i];      \
+    const C c = static_cast<const C*>(arrays.c)[i];      \
+    R r;                                                 \
+    __VA_ARGS__;                                         \
+    static_cast<R*>(arrays.out)[i] = r;                  \
+    (void)a, (void)b, (void)c;                           \
   }
 #define ONE(name, R, A, ...) OPERATION(name, R, A, A, A, __VA_ARGS__)
 #define ASM3(name, T, K, text) OPERATION(name, T, T, T, T, asm(text " %0, %1, %2, %3;" : "=" K(r) : K(a), K(b), K(c)))
@@ -38,23 +38,23 @@ struct Arrays {
 #define ASM1(name, R, KR, A, KA, text) OPERATION(name, R, A, A, A, asm(text " %0, %1;" : "=" KR(r) : KA(a)))
 
 // Integers.
-#define INTEGER(T)                             \
-  ONE(add_##T, T, T, r = a + b)                \
-  ONE(sub_##T, T, T, r = a - b)                \
-  ONE(mul_##T, T, T, r = a * b)                \
-  ONE(mad_##T, T, T, r = a * b + c)            \
-  ONE(div_##T, T, T, r = b ? a / b : 0)        \
-  ONE(rem_##T, T, T, r = b ? a % b : 0)        \
-  ONE(min_##T, T, T, r = a < b ? a : b)        \
-  ONE(max_##T, T, T, r = a > b ? a : b)        \
-  ONE(and_##T, T, T, r = a & b)                \
-  ONE(or_##T, T, T, r = a | b)                 \
-  ONE(xor_##T, T, T, r = a ^ b)                \
-  ONE(not_##T, T, T, r = ~a)                   \
-  ONE(neg_##T, T, T, r = -a)                   \
-  ONE(lt_##T, u32, T, r = a < b)               \
-  ONE(le_##T, u32, T, r = a <= b)              \
-  ONE(eq_##T, u32, T, r = a == b)              \
+#define INTEGER(T)                      \
+  ONE(add_##T, T, T, r = a + b)         \
+  ONE(sub_##T, T, T, r = a - b)         \
+  ONE(mul_##T, T, T, r = a * b)         \
+  ONE(mad_##T, T, T, r = a * b + c)     \
+  ONE(div_##T, T, T, r = b ? a / b : 0) \
+  ONE(rem_##T, T, T, r = b ? a % b : 0) \
+  ONE(min_##T, T, T, r = a < b ? a : b) \
+  ONE(max_##T, T, T, r = a > b ? a : b) \
+  ONE(and_##T, T, T, r = a & b)         \
+  ONE(or_##T, T, T, r = a | b)          \
+  ONE(xor_##T, T, T, r = a ^ b)         \
+  ONE(not_##T, T, T, r = ~a)            \
+  ONE(neg_##T, T, T, r = -a)            \
+  ONE(lt_##T, u32, T, r = a < b)        \
+  ONE(le_##T, u32, T, r = a <= b)       \
+  ONE(eq_##T, u32, T, r = a == b)       \
   ONE(select_##T, T, T, r = a < b || b == c ? a : c)
 INTEGER(s8)
 INTEGER(u8)
@@ -109,21 +109,27 @@ ONE(dp2a_hi_u32, u32, u32, asm("dp2a.hi.u32.u32 %0, %1, %2, %3;" : "=r"(r) : "r"
 ONE(pack_s8, u32, s32, asm("cvt.pack.sat.s8.s32.b32 %0, %1, %2, %3;" : "=r"(r) : "r"(a), "r"(b), "r"(c)))
 ONE(pack_u16, u32, s32, asm("cvt.pack.sat.u16.s32 %0, %1, %2;" : "=r"(r) : "r"(a), "r"(b)))
 OPERATION(slct_s32, u32, u32, u32, s32, asm("slct.u32.s32 %0, %1, %2, %3;" : "=r"(r) : "r"(a), "r"(b), "r"(c)))
-OPERATION(setp_xor, u32, s32, s32, u32, asm("{.reg .pred p, q; setp.ne.u32 q, %3, 0; setp.lt.xor.s32 p, %1, %2, !q; selp.u32 %0, 1, 0, p;}" : "=r"(r) : "r"(a), "r"(b), "r"(c & 1)))
-OPERATION(setp_pair, u32, s32, s32, u32, asm("{.reg .pred p, q, s; setp.ne.u32 q, %3, 0; setp.ge.and.s32 p|s, %1, %2, q; selp.u32 %0, 1, 0, p; @s add.u32 %0, %0, 2;}" : "=r"(r) : "r"(a), "r"(b), "r"(c & 1)))
+OPERATION(setp_xor, u32, s32, s32, u32,
+          asm("{.reg .pred p, q; setp.ne.u32 q, %3, 0; setp.lt.xor.s32 p, %1, %2, !q; selp.u32 %0, 1, 0, p;}" : "=r"(r) : "r"(a), "r"(b),
+              "r"(c & 1)))
+OPERATION(
+    setp_pair, u32, s32, s32, u32,
+    asm("{.reg .pred p, q, s; setp.ne.u32 q, %3, 0; setp.ge.and.s32 p|s, %1, %2, q; selp.u32 %0, 1, 0, p; @s add.u32 %0, %0, 2;}" : "=r"(
+            r) : "r"(a),
+        "r"(b), "r"(c & 1)))
 OPERATION(set_s32, u32, s32, s32, s32, asm("set.gt.u32.s32 %0, %1, %2;" : "=r"(r) : "r"(a), "r"(b)))
 
 // Float32.
-#define ROUNDED(mode)                                                     \
-  ASM2(add_f32_##mode, f32, "f", "add." #mode ".f32")                      \
-  ASM2(sub_f32_##mode, f32, "f", "sub." #mode ".f32")                      \
-  ASM2(mul_f32_##mode, f32, "f", "mul." #mode ".f32")                      \
-  ASM3(fma_f32_##mode, f32, "f", "fma." #mode ".f32")                      \
-  ASM2(div_f32_##mode, f32, "f", "div." #mode ".f32")                      \
-  ASM1(sqrt_f32_##mode, f32, "f", f32, "f", "sqrt." #mode ".f32")          \
-  ASM1(rcp_f32_##mode, f32, "f", f32, "f", "rcp." #mode ".f32")            \
-  ASM1(f64_to_f32_##mode, f32, "f", f64, "d", "cvt." #mode ".f32.f64")     \
-  ASM1(s32_to_f32_##mode, f32, "f", s32, "r", "cvt." #mode ".f32.s32")     \
+#define ROUNDED(mode)                                                  \
+  ASM2(add_f32_##mode, f32, "f", "add." #mode ".f32")                  \
+  ASM2(sub_f32_##mode, f32, "f", "sub." #mode ".f32")                  \
+  ASM2(mul_f32_##mode, f32, "f", "mul." #mode ".f32")                  \
+  ASM3(fma_f32_##mode, f32, "f", "fma." #mode ".f32")                  \
+  ASM2(div_f32_##mode, f32, "f", "div." #mode ".f32")                  \
+  ASM1(sqrt_f32_##mode, f32, "f", f32, "f", "sqrt." #mode ".f32")      \
+  ASM1(rcp_f32_##mode, f32, "f", f32, "f", "rcp." #mode ".f32")        \
+  ASM1(f64_to_f32_##mode, f32, "f", f64, "d", "cvt." #mode ".f32.f64") \
+  ASM1(s32_to_f32_##mode, f32, "f", s32, "r", "cvt." #mode ".f32.s32") \
   ASM1(u32_to_f32_##mode, f32, "f", u32, "r", "cvt." #mode ".f32.u32")
 ROUNDED(rn)
 ROUNDED(rz)
@@ -200,12 +206,12 @@ ONE(swap_h2, h2, h2, r = __lowhigh2highlow(a))
 ONE(sqrt_h2, h2, h2, r = h2sqrt(a))
 
 // Conversions.
-#define TO_INTEGER(mode, A, KA)                                            \
-  ASM1(A##_to_s32_##mode, s32, "r", A, KA, "cvt." #mode ".s32." #A)        \
-  ASM1(A##_to_u32_##mode, u32, "r", A, KA, "cvt." #mode ".u32." #A)        \
-  ASM1(A##_to_s64_##mode, s64, "l", A, KA, "cvt." #mode ".s64." #A)        \
-  ASM1(A##_to_u64_##mode, u64, "l", A, KA, "cvt." #mode ".u64." #A)        \
-  ASM1(A##_to_s16_##mode, s16, "h", A, KA, "cvt." #mode ".s16." #A)        \
+#define TO_INTEGER(mode, A, KA)                                     \
+  ASM1(A##_to_s32_##mode, s32, "r", A, KA, "cvt." #mode ".s32." #A) \
+  ASM1(A##_to_u32_##mode, u32, "r", A, KA, "cvt." #mode ".u32." #A) \
+  ASM1(A##_to_s64_##mode, s64, "l", A, KA, "cvt." #mode ".s64." #A) \
+  ASM1(A##_to_u64_##mode, u64, "l", A, KA, "cvt." #mode ".u64." #A) \
+  ASM1(A##_to_s16_##mode, s16, "h", A, KA, "cvt." #mode ".s16." #A) \
   ASM1(A##_to_u16_##mode, u16, "h", A, KA, "cvt." #mode ".u16." #A)
 TO_INTEGER(rni, f32, "f")
 TO_INTEGER(rzi, f32, "f")

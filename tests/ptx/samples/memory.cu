@@ -118,16 +118,35 @@ extern "C" __global__ void branches(Copy a) {
   if (i >= a.n) return;
   float v = a.in[i];
   switch (static_cast<int>(v)) {
-    case 0: v = sqrtf(v + 4); break;
-    case 1: v = v * 3; break;
-    case 2: v = a.in[0] - v; break;
-    case 3: v = fabsf(v - 5); break;
-    case 4: v = v * v; break;
-    case 5: v = 1 / v; break;
-    case 6: v = -v; break;
-    case 7: v = fmaxf(v, 10); break;
-    case 8: v = v + a.in[1]; break;
-    default: v = 0;
+    case 0:
+      v = sqrtf(v + 4);
+      break;
+    case 1:
+      v = v * 3;
+      break;
+    case 2:
+      v = a.in[0] - v;
+      break;
+    case 3:
+      v = fabsf(v - 5);
+      break;
+    case 4:
+      v = v * v;
+      break;
+    case 5:
+      v = 1 / v;
+      break;
+    case 6:
+      v = -v;
+      break;
+    case 7:
+      v = fmaxf(v, 10);
+      break;
+    case 8:
+      v = v + a.in[1];
+      break;
+    default:
+      v = 0;
   }
   for (int k = 0; k < i % 5; ++k) {
     if (k == 3) break;

@@ -8,29 +8,29 @@ struct Data {
 
 __device__ inline int thread() { return blockIdx.x * blockDim.x + threadIdx.x; }
 
-#define REVERSE(name, barrier)                                    \
-  extern "C" __global__ void name(Data a) {                       \
-    __shared__ int tile[64];                                      \
-    tile[threadIdx.x] = a.in[thread()];                           \
-    barrier;                                                      \
-    a.out[thread()] = tile[blockDim.x - 1 - threadIdx.x];         \
+#define REVERSE(name, barrier)                            \
+  extern "C" __global__ void name(Data a) {               \
+    __shared__ int tile[64];                              \
+    tile[threadIdx.x] = a.in[thread()];                   \
+    barrier;                                              \
+    a.out[thread()] = tile[blockDim.x - 1 - threadIdx.x]; \
   }
 REVERSE(reverse, __syncthreads())
 REVERSE(reverse_no_barrier, )
 REVERSE(reverse_warp_barrier, __syncwarp())
 
 // Two rounds over one tile: the second barrier keeps the next round's writes from the last round's reads.
-#define ROUNDS(name, barrier)                                     \
-  extern "C" __global__ void name(Data a) {                       \
-    __shared__ int tile[64];                                      \
-    int sum = 0;                                                  \
-    for (int k = 0; k < 2; ++k) {                                 \
-      tile[threadIdx.x] = a.in[threadIdx.x] + k;                  \
-      __syncthreads();                                            \
-      sum += tile[blockDim.x - 1 - threadIdx.x];                  \
-      barrier;                                                    \
-    }                                                             \
-    a.out[threadIdx.x] = sum;                                     \
+#define ROUNDS(name, barrier)                    \
+  extern "C" __global__ void name(Data a) {      \
+    __shared__ int tile[64];                     \
+    int sum = 0;                                 \
+    for (int k = 0; k < 2; ++k) {                \
+      tile[threadIdx.x] = a.in[threadIdx.x] + k; \
+      __syncthreads();                           \
+      sum += tile[blockDim.x - 1 - threadIdx.x]; \
+      barrier;                                   \
+    }                                            \
+    a.out[threadIdx.x] = sum;                    \
   }
 ROUNDS(rounds, __syncthreads())
 ROUNDS(rounds_no_barrier, )
@@ -59,13 +59,13 @@ extern "C" __global__ void smooth_in_place(Data a) {
   a.out[i] = next;
 }
 
-#define EXCHANGE(name, barrier)                                   \
-  extern "C" __global__ void name(Data a) {                       \
-    a.out[thread()] = a.in[thread()];                             \
-    barrier;                                                      \
-    const int other = a.out[thread() ^ 1];                        \
-    __syncthreads();                                              \
-    a.out[thread()] = other + 1;                                  \
+#define EXCHANGE(name, barrier)             \
+  extern "C" __global__ void name(Data a) { \
+    a.out[thread()] = a.in[thread()];       \
+    barrier;                                \
+    const int other = a.out[thread() ^ 1];  \
+    __syncthreads();                        \
+    a.out[thread()] = other + 1;            \
   }
 EXCHANGE(exchange, __syncthreads())
 EXCHANGE(exchange_no_barrier, )
@@ -79,20 +79,20 @@ extern "C" __global__ void read_only_path(Data a) {
 
 // The block that comes last sums up what all have left.
 __device__ unsigned arrived;
-#define LAST_BLOCK(name, fence)                                             \
-  extern "C" __global__ void name(Data a) {                                 \
-    __shared__ bool last;                                                   \
-    if (threadIdx.x == 0) {                                                 \
-      a.out[1 + blockIdx.x] = a.in[blockIdx.x];                             \
-      fence;                                                                \
-      last = atomicInc(&arrived, gridDim.x - 1) == gridDim.x - 1;           \
-    }                                                                       \
-    __syncthreads();                                                        \
-    if (last && threadIdx.x == 0) {                                         \
-      int sum = 0;                                                          \
-      for (int k = 0; k < gridDim.x; ++k) sum += a.out[1 + k];              \
-      a.out[0] = sum;                                                       \
-    }                                                                       \
+#define LAST_BLOCK(name, fence)                                   \
+  extern "C" __global__ void name(Data a) {                       \
+    __shared__ bool last;                                         \
+    if (threadIdx.x == 0) {                                       \
+      a.out[1 + blockIdx.x] = a.in[blockIdx.x];                   \
+      fence;                                                      \
+      last = atomicInc(&arrived, gridDim.x - 1) == gridDim.x - 1; \
+    }                                                             \
+    __syncthreads();                                              \
+    if (last && threadIdx.x == 0) {                               \
+      int sum = 0;                                                \
+      for (int k = 0; k < gridDim.x; ++k) sum += a.out[1 + k];    \
+      a.out[0] = sum;                                             \
+    }                                                             \
   }
 LAST_BLOCK(last_block, __threadfence())
 LAST_BLOCK(last_block_no_fence, )
