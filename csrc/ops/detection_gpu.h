@@ -23,7 +23,7 @@ struct DetectionArgs {
   int anchor_count;
   int key_points;      // 0 to kMaxKeyPoints
   int max_detections;  // 1 to kMaxDetections
-  float least_logit;   // of the score threshold
+  float least_logit;   // log(p / (1 - p)) of the score threshold p, which is first clamped to [1e-6, 1 - 1e-6]
   float score_clip;
   float iou_threshold;
   float unit_px;
