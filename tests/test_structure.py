@@ -42,8 +42,10 @@ CSRC_ALLOWS = {
     "pack": {"core", "pack"},
     "engine": {"core", "pack", "engine"},
     "ops": {"core", "pack", "ops"},
-    "face": {"core", "pack", "engine", "ops", "face"},
-    "bindings": {"core", "pack", "engine", "ops", "face", "bindings"},
+    "device": {"core", "device"},
+    "gpu": {"core", "device", "ops", "gpu"},
+    "face": {"core", "pack", "engine", "ops", "device", "gpu", "face"},
+    "bindings": {"core", "pack", "engine", "ops", "device", "gpu", "face", "bindings"},
 }
 
 

@@ -49,12 +49,12 @@ py::array as_array(const py::object& object, const std::string& name) {
     const auto device = object.attr("__dlpack_device__")().cast<std::pair<int, int>>().first;
     if (device != kCpu && device != kCudaHost)
       throw py::type_error(name + ": expected memory of the CPU, got a DLPack tensor on device type " + std::to_string(device) +
-                           " (this build has no kernels for it; copy it to the CPU first)");
+                           " (copy it to the CPU first, or open the model with device=\"cuda:N\")");
     return py::module_::import("numpy").attr("from_dlpack")(object).cast<py::array>();
   }
   if (py::hasattr(object, "__cuda_array_interface__"))
-    throw py::type_error(name +
-                         ": expected memory of the CPU, got a CUDA array (this build has no kernels for it; copy it to the CPU first)");
+    throw py::type_error(
+        name + ": expected memory of the CPU, got a CUDA array (copy it to the CPU first, or open the model with device=\"cuda:N\")");
   throw py::type_error(name + ": expected a NumPy array or an object with __dlpack__, got " +
                        py::str(py::type::of(object).attr("__name__")).cast<std::string>());
 }

@@ -5,6 +5,7 @@
 
 #include "affectrt/face/pipeline.h"
 #include "array.h"
+#include "device_image.h"
 #include "engine_options.h"
 
 namespace affectrt::bindings {
@@ -70,9 +71,14 @@ struct Result {
 };
 
 py::tuple run_face(FacePipeline& pipeline, const py::object& image, const std::string& color, std::int64_t stamp_ns) {
-  const HeldImage held = as_image(image, color, "frame");
   Result result;
-  {
+  if (pipeline.gpu_stream() && is_on_gpu(image)) {
+    // The producer's work comes before ours on our stream, and the call returns when ours is done: so neither has to wait for the other's.
+    const cuda::DeviceImage on_gpu = as_device_image(image, color, *pipeline.gpu_stream(), "frame");
+    py::gil_scoped_release release;
+    result.faces = pipeline(on_gpu, stamp_ns, &result.timings);
+  } else {
+    const HeldImage held = as_image(image, color, "frame");
     py::gil_scoped_release release;
     result.faces = pipeline(held.view, stamp_ns, &result.timings);
   }
@@ -145,7 +151,11 @@ void bind_face(pybind11::module_& module) {
            py::arg("strict") = false, py::arg("threads") = 0, py::arg("max_faces") = 16, py::arg("smoothing_ms") = 250.0f)
       .def("__call__", &run_face, py::arg("frame"), py::arg("color"), py::arg("stamp_ns"),
            "Returns (faces, timings): a tuple a face, and ms of detection, expression, landmarks, blendshapes and in all.")
+      .def_property_readonly(
+          "on_gpu", [](const FacePipeline& self) { return self.gpu_stream() != nullptr; },
+          "Whether all stages run on a GPU, from the frame on.")
       .def("reset", &FacePipeline::reset, unlocked)
+      .def("adopt", &FacePipeline::adopt, py::arg("other"), "Go on with the tracks of another pipeline, before the first call of this one.")
       .def_property_readonly("labels", [](const FacePipeline& self) { return names_of(self.labels()); })
       .def_property_readonly("blendshape_names", [](const FacePipeline& self) { return names_of(self.blendshape_names()); })
       .def_property_readonly("provider", &FacePipeline::provider)

@@ -59,6 +59,7 @@ class Engine {
   const std::string& provider() const { return provider_; }
   // Providers that were asked for and could not be had, each with the reason; empty when strict.
   const std::vector<std::string>& fallbacks() const { return fallbacks_; }
+  void add_fallback(std::string reason) { fallbacks_.push_back(std::move(reason)); }
   // Where tensors may lie on the device: the GPU of the options, if it really is one that runs the network.
   const std::optional<GpuStream>& gpu() const { return gpu_; }
 

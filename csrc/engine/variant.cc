@@ -3,11 +3,11 @@
 #include <algorithm>
 
 #include "affectrt/core/error.h"
+#include "affectrt/engine/profile.h"
+#include "affectrt/engine/providers.h"
 
 namespace affectrt {
 namespace {
-
-constexpr const char* kCpu = "CPUExecutionProvider";
 
 bool among(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
@@ -26,24 +26,40 @@ std::string joined(const std::vector<std::string>& names, const char* between) {
 std::vector<std::string> asked_for(const EngineOptions& options) {
   std::vector<std::string> names;
   for (const auto& provider : options.providers) names.push_back(provider.name);
-  if (names.empty()) names.push_back(kCpu);
+  if (names.empty()) names.push_back(kCpuProvider);
   return names;
 }
 
+// The network of a variant with those providers that stand from `first` on in what was asked for.
+OpenedVariant open_from(const Pack& pack, const Variant& variant, const EngineOptions& options, const std::string& first) {
+  EngineOptions chosen = options;
+  const auto at = std::find_if(chosen.providers.begin(), chosen.providers.end(), [&](const Provider& p) { return p.name == first; });
+  if (at != chosen.providers.end()) chosen.providers.erase(chosen.providers.begin(), at);
+  return {variant.name, std::make_unique<Engine>(pack.file(variant.file), chosen)};
+}
+
 OpenedVariant open_first(const Pack& pack, const EngineOptions& options) {
+  const auto& variants = pack.manifest().variants;
   const auto there = providers_to_be_had(options);
+  for (const std::string& provider : there)
+    for (const Variant& variant : variants) {
+      const auto& needed = variant.requires_providers;
+      if (!needed.empty() && !among(needed, provider)) continue;
+      if (provider == there.front()) return {variant.name, std::make_unique<Engine>(pack.file(variant.file), options)};
+      if (options.strict) break;
+      auto opened = open_from(pack, variant, options, provider);
+      opened.engine->add_fallback(there.front() + ": no variant of " + pack.manifest().name + " runs with it");
+      return opened;
+    }
   std::string lacking;
-  for (const Variant& variant : pack.manifest().variants) {
-    const auto& needed = variant.requires_providers;
-    if (needed.empty() || any_among(there, needed)) return {variant.name, std::make_unique<Engine>(pack.file(variant.file), options)};
-    lacking += "; variant " + variant.name + " needs " + joined(needed, " or ");
-  }
+  for (const Variant& variant : variants) lacking += "; variant " + variant.name + " needs " + joined(variant.requires_providers, " or ");
   throw DeviceError(pack.manifest().name + ": no variant runs with " + joined(there, ", ") + lacking);
 }
 
 }  // namespace
 
-OpenedVariant open_variant(const Pack& pack, const std::string& wanted, const EngineOptions& options) {
+OpenedVariant open_variant(const Pack& pack, const std::string& wanted, const EngineOptions& given) {
+  const EngineOptions options = with_shape_ranges(given, pack.manifest());
   if (wanted == "auto") return open_first(pack, options);
   const Variant& variant = pack.variant(wanted);
   const auto& needed = variant.requires_providers;

@@ -87,6 +87,95 @@ class CancelFlag:
         Address to pass as that function's `data`; valid while this object lives.
         """
 
+class CudaDevice:
+    """
+    A GPU, as the driver describes it.
+    """
+    @property
+    def cuda_version(self) -> str:
+        """
+        The CUDA version that the driver serves, such as "12.6".
+        """
+    @property
+    def integrated(self) -> bool:
+        """
+        Whether it shares its memory with the CPU, as a Jetson's does.
+        """
+    @property
+    def memory_bytes(self) -> int: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def multiprocessors(self) -> int: ...
+    @property
+    def name(self) -> str:
+        """
+        What `device=` takes.
+        """
+    @property
+    def sm(self) -> int:
+        """
+        Compute capability, 10 * major + minor.
+        """
+
+class CudaStream:
+    """
+    A stream of a GPU's work.
+    """
+    def __init__(self, device: str = "cuda:0") -> None:
+        """
+        Raises ValueError for a name that is none, DeviceError where there is no such GPU.
+        """
+    def synchronize(self) -> None:
+        """
+        Waits for all that was put on it.
+        """
+    def wait(self, handle: typing.SupportsInt | typing.SupportsIndex) -> None:
+        """
+        What it gets from now on starts after all that another stream has been given.
+        """
+    @property
+    def handle(self) -> int:
+        """
+        The driver's handle, as other libraries take it.
+        """
+
+class CudaBuffer:
+    """
+    Memory of a GPU.
+    """
+    def __init__(self, bytes: typing.SupportsInt | typing.SupportsIndex, *, device: str = "cuda:0") -> None: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def data(self) -> int:
+        """
+        Its address.
+        """
+
+class CudaImage:
+    """
+    A picture in a GPU's memory, which belongs to somebody else.
+    """
+    @property
+    def data(self) -> int:
+        """
+        Address of the first pixel.
+        """
+    @property
+    def height(self) -> int: ...
+    @property
+    def row_bytes(self) -> int: ...
+    @property
+    def uv(self) -> int:
+        """
+        Address of the UV plane of nv12, else 0.
+        """
+    @property
+    def uv_row_bytes(self) -> int: ...
+    @property
+    def width(self) -> int: ...
+
 class Engine:
     """
     One network, opened once, run from any number of threads.
@@ -151,6 +240,11 @@ class FacePipeline:
     def fallbacks(self) -> list[str]: ...
     @property
     def labels(self) -> list[str]: ...
+    @property
+    def on_gpu(self) -> bool:
+        """
+        Whether all stages run on a GPU, from the frame on.
+        """
     @property
     def provider(self) -> str: ...
 
@@ -258,6 +352,21 @@ def align_points(source: typing.Any, target: typing.Any) -> typing.Annotated[lis
     Least-squares similarity from target points (N, 2) float32 to source points (Umeyama, 1991).
     """
 
+def cuda_devices() -> list[CudaDevice]:
+    """
+    All GPUs. Raises DeviceError where there is no driver, or no GPU.
+    """
+
+def cuda_image(image: typing.Any, color: str, *, stream: CudaStream, name: str = "image") -> CudaImage:
+    """
+    Takes a picture from __dlpack__ or __cuda_array_interface__ without a copy, for work on a stream. Raises TypeError for memory that is not a GPU's, ValueError for a dtype, shape, layout or GPU that does not fit.
+    """
+
+def cuda_library() -> str:
+    """
+    The driver library that this process has open; opens it. Raises DeviceError that says what is missing.
+    """
+
 def decode_detections(
     scores: typing.Any,
     boxes: typing.Any,
@@ -272,6 +381,19 @@ def decode_detections(
 ) -> numpy.typing.NDArray[numpy.float32]:
     """
     SSD outputs to rows of score, x0, y0, x1, y1, key points in tensor pixels, best first.
+    """
+
+def emotion_layernorm(
+    x: typing.Any,
+    probs: typing.Any,
+    table: typing.Any,
+    gamma: typing.Any,
+    beta: typing.Any,
+    *,
+    epsilon: typing.SupportsFloat | typing.SupportsIndex = 9.999999747378752e-06,
+) -> numpy.typing.NDArray[numpy.float32]:
+    """
+    LayerNorm(x + probs @ table) * gamma + beta, float32: x (batch, tokens, width), probs (batch, emotions), table (emotions, width).
     """
 
 def fit_whole(
@@ -303,6 +425,26 @@ def image_to_tensor(
     picture's (a x + b y + c, d x + e y + f). Returns float32 (C, H, W) or (H, W, C) of (pixel - mean) * scale.
     """
 
+def is_on_gpu(object: typing.Any) -> bool:
+    """
+    Whether an object says that its memory is a GPU's.
+    """
+
+def masked_attention(
+    query: typing.Any,
+    key_same: typing.Any,
+    key_other: typing.Any,
+    value: typing.Any,
+    speakers: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    mask: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    *,
+    scale: typing.SupportsFloat | typing.SupportsIndex = 1.0,
+) -> numpy.typing.NDArray[numpy.float32]:
+    """
+    Attention with one set of keys for a query's own speaker and one for others. (batch, heads, tokens, width) float32; speakers and mask are
+    batch * tokens numbers, one item after another; an empty mask hides nothing.
+    """
+
 def open_variant(
     pack: Pack,
     wanted: str = "auto",
@@ -330,6 +472,39 @@ def parse_manifest(text: str) -> str:
     Raises PackError naming the place, what was expected and what came.
     """
 
+def provider_devices() -> list:
+    """
+    What registered libraries offer, beside ONNX Runtime's own: (provider, vendor, whether it is a GPU, ordinal).
+    """
+
+def read_affect(
+    values: typing.Any,
+    ratings: typing.Any,
+    *,
+    height_px: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex],
+    sharpness: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex],
+    stamp_ns: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    activation: str = "softmax",
+    temperature: typing.SupportsFloat | typing.SupportsIndex = 1.0,
+    smoothing_ms: typing.SupportsFloat | typing.SupportsIndex = 250.0,
+    min_face_px: typing.SupportsFloat | typing.SupportsIndex = 24.0,
+    min_sharpness: typing.SupportsFloat | typing.SupportsIndex = 0.009999999776482582,
+    full_height_px: typing.SupportsFloat | typing.SupportsIndex = 48.0,
+    unknown_below: typing.SupportsFloat | typing.SupportsIndex = 0.0,
+) -> list:
+    """
+    N frames of one face: what a network gave, (N, labels) float32, to tuples (raw probs, smoothed probs, valence, arousal, dominance, confidence,
+    label or -1, doubt: 0 none, 1 tiny, 2 blurred, 3 uncertain). `ratings` is (3, labels) float32.
+    """
+
+def register_provider_library(name: str, library: os.PathLike | str | bytes) -> None:
+    """
+    Load a provider that comes as a library of its own, for good; networks then find it by its provider's name.
+
+    name: what ONNX Runtime calls the library, by convention the provider's name. The same pair again changes nothing. Raises
+    DeviceError: the library cannot be loaded, another has that name, or ONNX Runtime is older than 1.22.
+    """
+
 def set_ort_library(path: str) -> None:
     """
     Path of the ONNX Runtime library to open; AFFECTRT_ORT_LIBRARY comes before it. EngineError if another is open already.
@@ -338,6 +513,11 @@ def set_ort_library(path: str) -> None:
 def set_thread_pool(*, threads: typing.SupportsInt | typing.SupportsIndex = 0, spinning: bool = False) -> None:
     """
     Size (0: all cores) and idling of the pool that all engines share; before the first engine only.
+    """
+
+def sharpness(tensor: typing.Any, *, layout: str = "nchw") -> float:
+    """
+    How sharp a tensor of 1 or 3 channels is, float32: mean square of its second differences over its variance, as in 64x64.
     """
 
 def smooth(

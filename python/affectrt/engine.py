@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
+import functools
 import importlib.util
 import os
 from collections.abc import Mapping, Sequence
@@ -21,6 +21,9 @@ ProviderSpec = str | tuple[str, Mapping[str, str]]
 """The name of an ONNX Runtime provider, alone or with its options."""
 
 
+_CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+
+
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
     """Name, dtype ("float32", "int64", ...) and shape (-1: free) of an input or output."""
@@ -35,7 +38,7 @@ class EngineSettings:
     """How networks are opened. Raises `ValueError` listing everything that is wrong."""
 
     device: str = "auto"
-    """"auto" (the CPU, until kernels for GPUs are part of this package), "cpu", or "cuda:0" and so on."""
+    """"auto" (the first GPU where there is one that can be used, else the CPU; `fallbacks` says why not), "cpu", or "cuda:0" and so on."""
     precision: str = "auto"
     """"auto" (the pack's first variant that the providers can run), or a precision or variant name of the pack."""
     providers: Sequence[ProviderSpec] | None = None
@@ -73,10 +76,11 @@ class EngineSettings:
         if self.providers is not None:
             return [(p, {}) if isinstance(p, str) else (p[0], {k: str(v) for k, v in p[1].items()}) for p in self.providers]
         index = _cuda_index(self.device)
-        if index is None:
-            return []
-        _require_cuda(self.device)
-        return [("CUDAExecutionProvider", {"device_id": str(index)})]
+        if index is not None:
+            _require_cuda(self.device, index)
+            return [(_CUDA, {"device_id": str(index)})]
+        # What keeps a network from the GPU is in its fallbacks. Without a driver there is nothing to say.
+        return [(_CUDA, {"device_id": "0"}), (_CPU, {})] if self.device == "auto" and _any_gpu() else []
 
 
 class Configured:
@@ -215,13 +219,28 @@ def _cuda_index(device: str) -> int | None:
     return int(index) if index else 0
 
 
-def _require_cuda(device: str) -> None:
+def _gpus() -> int:
+    """How many GPUs the driver shows. Raises `DeviceError` where there is none, or no driver."""
+    return len(_core.cuda_devices())
+
+
+@functools.cache
+def _any_gpu() -> bool:
     try:
-        ctypes.CDLL("libcuda.so.1")
-    except OSError as error:
-        raise DeviceError(f'device="{device}": no NVIDIA driver here ({error}); use device="cpu"') from None
+        return _gpus() > 0
+    except DeviceError:
+        return False
+
+
+def _require_cuda(device: str, index: int) -> None:
+    try:
+        count = _gpus()
+    except DeviceError as error:
+        raise DeviceError(f'device="{device}": {error}; use device="cpu"') from None
+    if index >= count:
+        raise DeviceError(f'device="{device}": this machine has cuda:0{f" to cuda:{count - 1}" if count > 1 else " alone"}')
     info = _core.ort_info()
-    if "CUDAExecutionProvider" not in info["providers"]:
+    if _CUDA not in info["providers"]:
         raise DeviceError(
             f'device="{device}": the ONNX Runtime {info["version"]} at {info["library"]} has no CUDA provider (it has: '
             f'{", ".join(info["providers"])}); install "affectrt[gpu]" in place of "affectrt[cpu]"'

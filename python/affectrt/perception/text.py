@@ -126,7 +126,7 @@ class TextEmotion(Configured):
         )
 
     def _place(self, values: list[float]) -> tuple[float, float, float]:
-        """Valence, arousal, dominance: means over the labels by probability. A regressor's numbers are no shares of anything: they add up."""
+        """Valence, arousal, dominance: means over the labels by probability. A regressor's numbers add up."""
         regressor = self._decode["kind"] == "identity"
         total = 1.0 if regressor else max(sum(values), 1e-9)
         valence, arousal, dominance = (sum(map(mul, values, axis)) / total for axis in (self._valence, self._arousal, self._dominance))
