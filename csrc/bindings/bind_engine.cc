@@ -8,6 +8,7 @@
 #include "affectrt/core/lease.h"
 #include "affectrt/engine/engine.h"
 #include "affectrt/engine/plugin.h"
+#include "affectrt/engine/profile.h"
 #include "affectrt/engine/variant.h"
 #include "array.h"
 #include "engine_options.h"
@@ -163,6 +164,22 @@ void bind_engine(pybind11::module_& module) {
           "Providers that could not be had, each with the reason.")
       .def("run", &PyEngine::run, py::arg("feeds"),
            "Run once. `feeds`: input name to C-contiguous array of the input's dtype, not copied. Returns output name to array.");
+
+  module.def(
+      "provider_library", [](const std::string& name) { return affectrt::provider_library(name); }, py::arg("name"),
+      "Path of the library that was registered under a name; an empty path if none was.");
+  module.def(
+      "shape_ranges",
+      [](const affectrt::Pack& pack) {
+        py::list result;
+        for (const auto& range : affectrt::shape_ranges(pack.manifest()))
+          result.append(py::make_tuple(range.tensor, py::tuple(py::cast(range.least)), py::tuple(py::cast(range.usual)),
+                                       py::tuple(py::cast(range.most))));
+        return result;
+      },
+      py::arg("pack"),
+      "Between which shapes an engine of a pack serves: (input, least, usual, most) for each input with a free dimension.\n\n"
+      "TensorRT providers get them with the pack's networks, unless their own options name some.");
 
   module.def(
       "open_variant",

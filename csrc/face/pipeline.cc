@@ -52,7 +52,7 @@ FacePipeline::FacePipeline(const Pack& detector, const Pack* expression, const P
     : options_(options),
       gpu_(open_gpu(options_, fallbacks_)),
       detector_(detector, options_.precision, options_.engine),
-      tracker_(options_.tracker) {
+      tracks_(std::make_shared<Tracks>(options_.tracker)) {
   if (!(options.smoothing_ms >= 0) || !std::isfinite(options.smoothing_ms))
     throw std::invalid_argument("smoothing_ms: expected a finite number of at least 0, got " + std::to_string(options.smoothing_ms));
   if (options.max_faces < 1) throw std::invalid_argument("max_faces: expected at least 1, got " + std::to_string(options.max_faces));
@@ -198,8 +198,8 @@ std::vector<Face> FacePipeline::on_cpu(const ImageView& image, std::int64_t stam
   }
   add_blendshapes(faces, spent);
   {
-    std::lock_guard lock(tracks_mutex_);
-    const auto tracks = tracker_.update(detections, stamp_ns);
+    std::lock_guard lock(tracks_->mutex);
+    const auto tracks = tracks_->tracker.update(detections, stamp_ns);
     for (std::size_t i = 0; i < faces.size(); ++i) {
       faces[i].detection = std::move(detections[i]);
       faces[i].track_id = tracks[i]->id;
@@ -228,8 +228,8 @@ std::vector<Face> FacePipeline::on_gpu(const Image& image, std::int64_t stamp_ns
   std::vector<Face> faces(detections.size());
   std::vector<int> ids;
   {
-    std::lock_guard lock(tracks_mutex_);
-    const auto tracks = tracker_.update(detections, stamp_ns);
+    std::lock_guard lock(tracks_->mutex);
+    const auto tracks = tracks_->tracker.update(detections, stamp_ns);
     for (std::size_t i = 0; i < faces.size(); ++i) {
       faces[i].detection = std::move(detections[i]);
       faces[i].track_id = tracks[i]->id;
@@ -275,8 +275,8 @@ std::vector<std::string> FacePipeline::fallbacks() const {
 
 void FacePipeline::reset() {
   std::lock_guard one_frame(gpu_mutex_);
-  std::lock_guard lock(tracks_mutex_);
-  tracker_.reset();
+  std::lock_guard lock(tracks_->mutex);
+  tracks_->tracker.reset();
   if (gpu_faces_) gpu_faces_->reset();
 }
 

@@ -66,6 +66,10 @@ class FacePipeline {
   // Forgets all tracks; ids go on counting.
   void reset();
 
+  // Goes on with the tracks of another pipeline, of which calls may still be under way: both share them from now on. Before the first call
+  // of this one. Smoothed expressions go on too where both keep them in host memory; those on a GPU start anew.
+  void adopt(const FacePipeline& other) { tracks_ = other.tracks_; }
+
   // The stream that all stages run on. Null where at most single networks run on a GPU: fallbacks() says why.
   const cuda::Stream* gpu_stream() const;
 
@@ -95,8 +99,12 @@ class FacePipeline {
   std::vector<Label> labels_, blendshape_names_;
   std::size_t probs_index_ = 0;
   float unknown_below_ = 0;
-  std::mutex tracks_mutex_;
-  Tracker tracker_;
+  struct Tracks {
+    explicit Tracks(const TrackerOptions& options) : tracker(options) {}
+    std::mutex mutex;
+    Tracker tracker;
+  };
+  std::shared_ptr<Tracks> tracks_;  // never null
   std::mutex gpu_mutex_;
   std::unique_ptr<GpuFaces> gpu_faces_;
 };
