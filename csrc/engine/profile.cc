@@ -12,9 +12,14 @@ using Shape = std::vector<std::int64_t>;
 std::string text_of(const std::vector<ShapeRange>& ranges, Shape ShapeRange::* shape) {
   std::string text;
   for (const auto& range : ranges) {
-    text += (text.empty() ? "" : ",") + range.tensor + ":";
-    const Shape& extents = range.*shape;
-    for (std::size_t i = 0; i < extents.size(); ++i) text += (i ? "x" : "") + std::to_string(extents[i]);
+    if (!text.empty()) text += ',';
+    text += range.tensor;
+    char between = ':';
+    for (const auto extent : range.*shape) {
+      text += between;
+      text += std::to_string(extent);
+      between = 'x';
+    }
   }
   return text;
 }

@@ -45,6 +45,8 @@ class EngineSettings:
     """ONNX Runtime providers in order of preference, instead of `device`."""
     strict: bool = False
     """Raise instead of falling back to another provider or to the CPU."""
+    engine: str = "cuda"
+    """On a GPU: "cuda", ready at once, or "tensorrt": engines from the cache, built first where there are none (docs/engines.md)."""
     threads: int = 0
     """0: the pool that all networks share; n: n threads of its own (1: the calling thread alone)."""
 
@@ -60,6 +62,11 @@ class EngineSettings:
             wrong.append(f"providers: expected names, or pairs of a name and its options, got {self.providers!r}")
         if not isinstance(self.precision, str):
             wrong.append(f'precision: expected "auto" or a name, got {self.precision!r}')
+        if self.engine not in ("cuda", "tensorrt"):
+            wrong.append(f'engine: expected "cuda" or "tensorrt", got {self.engine!r}')
+        elif self.engine == "tensorrt" and (self.device == "cpu" or self.providers is not None):
+            given = 'device="cpu"' if self.device == "cpu" else f"providers={self.providers!r}"
+            wrong.append(f'engine: "tensorrt" is for device="auto" or "cuda:N", got {given} too')
         # ONNX Runtime waits for ever for threads that the system does not grant.
         most = max(64, 4 * (os.cpu_count() or 1))
         if isinstance(self.threads, bool) or not isinstance(self.threads, int) or not 0 <= self.threads <= most:
@@ -68,7 +75,7 @@ class EngineSettings:
             raise ValueError("; ".join(wrong))
 
     def core_options(self) -> dict[str, Any]:
-        """Keyword arguments of `_core`'s networks. Raises `DeviceError` if a device was named that cannot be had."""
+        """Keyword arguments of `_core`'s networks, whatever `engine` is. Raises `DeviceError` if a device was named that cannot be had."""
         find_and_set_library()
         return {"providers": self._providers(), "strict": self.strict, "threads": self.threads}
 
@@ -126,18 +133,28 @@ class Engine(Configured):
         if not path.is_file():
             raise EngineError(f"{path}: expected an ONNX file, found {'a folder' if path.is_dir() else 'nothing'}")
         self.settings = settings or EngineSettings()
+        if self.settings.engine != "cuda":
+            raise ValueError(f'engine: expected "cuda" for a single model file, got {self.settings.engine!r}; name the provider instead')
         self._core = _core.Engine(path, spinning=spinning, **self.settings.core_options())
 
     @classmethod
-    def of_pack(cls, pack: _core.Pack, wanted: str = "auto", settings: EngineSettings | None = None) -> tuple[str, Engine]:
+    def of_pack(
+        cls,
+        pack: _core.Pack,
+        wanted: str = "auto",
+        settings: EngineSettings | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> tuple[str, Engine]:
         """The variant `wanted` of a pack, by name or precision, and its name.
+
+        options: what to open it with instead of the settings' own `core_options()`.
 
         "auto" is the first that needs no provider, or one that was asked for and is to be had. Raises `PackError` (no such variant, a file
         that has not been pulled), `EngineError`; `DeviceError` if the variant needs a provider that was not asked for, or if none can run.
         """
         engine = cls.__new__(cls)
         engine.settings = settings or EngineSettings()
-        name, engine._core = _core.open_variant(pack, wanted, **engine.settings.core_options())
+        name, engine._core = _core.open_variant(pack, wanted, **(engine.settings.core_options() if options is None else options))
         return name, engine
 
     @property

@@ -31,6 +31,7 @@ struct Given {
 struct SessionRecord {
   Session* session = nullptr;  // of the real runtime
   std::vector<Given> providers;
+  std::string cache_file;  // "": the session writes none
   ~SessionRecord();
 };
 
@@ -134,6 +135,10 @@ Pairs pairs_of(const char* const* keys, const char* const* values, std::size_t c
 Status* check_keys(const std::string& provider, const Pairs& pairs, bool chosen_by_handle);
 void give(SessionOptions* session, Given given);
 void* as_stream(const Pairs& options);
+
+// The engines of a session for a network: out of a cache, or built into it (engines.cc). A status where one cannot be had.
+Status* take_engines(const std::vector<Given>& given, const std::string& model, std::string& written_at_the_end);
+void end_engines(const std::string& path);
 
 // Put the replaced functions into the table.
 void replace_providers(const void** table);

@@ -52,11 +52,14 @@ Status* create_session(const Env* env, const char* path, const SessionOptions* o
   if (Status* refused = enter("CreateSession", Line().text("path", path).texts("providers", names).number("graphs", graphs)))
     return refused;
   if (!why.empty()) return refuse(why);
+  std::string cache_file;
+  if (Status* refused = take_engines(given, path, cache_file)) return refused;
   if (Status* status = real().api.CreateSession(env, path, options, out)) return status;
   track(*out, "Session");
   auto record = std::make_shared<SessionRecord>();
   record->session = *out;
   record->providers = std::move(given);
+  record->cache_file = std::move(cache_file);
   const std::lock_guard lock(s.mutex);
   s.sessions[*out] = std::move(record);
   return nullptr;
@@ -144,7 +147,10 @@ void release_run_options(RunOptions* options) {
 
 }  // namespace
 
-SessionRecord::~SessionRecord() { real().api.ReleaseSession(session); }
+SessionRecord::~SessionRecord() {
+  real().api.ReleaseSession(session);
+  end_engines(cache_file);
+}
 
 void replace_tensors(const void** table) {
   FAKE_ORT_PUT(Api, ReleaseSessionOptions, release_session_options);

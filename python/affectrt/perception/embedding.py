@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
-from affectrt.engine import Configured, EngineSettings, ProviderSpec
+from affectrt.engine import EngineSettings, ProviderSpec
+from affectrt.engines import Prepares, Preparing
 from affectrt.packs import Pack
 from affectrt.perception.text_network import TextNetwork, check_text, check_texts, open_text_pack
 
@@ -19,7 +20,7 @@ __all__ = ["TextEmbedding"]
 _TINY = np.float32(1e-12)
 
 
-class TextEmbedding(Configured):
+class TextEmbedding(Prepares):
     """Vectors of sentences or short passages, by a text-embedding pack. May be called from any number of threads.
 
     `a @ b` of two vectors of unit length is their cosine: near 1 for texts that mean the same. `memories @ query`, (N, D) and (D,), ranks
@@ -27,7 +28,8 @@ class TextEmbedding(Configured):
 
     Args:
         pack: name, folder, zip, hub id or `Pack`; None takes the default, which is pulled: `affectrt packs pull bge-small-en`.
-        device, precision, providers, strict, threads: see `EngineSettings`.
+        device, precision, providers, strict, threads, engine: see `EngineSettings`.
+        on_progress: as of `Face`.
 
     Raises: `PackError`, `EngineError`, `DeviceError`; `ValueError` or `TypeError` for arguments.
     """
@@ -41,10 +43,15 @@ class TextEmbedding(Configured):
         providers: Sequence[ProviderSpec] | None = None,
         strict: bool = False,
         threads: int = 0,
+        engine: str = "cuda",
+        on_progress: Callable[[Preparing], None] | None = None,
     ) -> None:
-        self.settings = EngineSettings(device=device, precision=precision, providers=providers, strict=strict, threads=threads)
+        self.settings = EngineSettings(
+            device=device, precision=precision, providers=providers, strict=strict, threads=threads, engine=engine
+        )
         self.pack = open_text_pack(pack, "text-embedding")
-        self._network = TextNetwork(self.pack, self.settings, ("embedding",))
+        self._network = TextNetwork(self.pack, self.settings, ("embedding",), on_progress)
+        self._preparation = self._network.preparation
         manifest = self.pack.manifest
         self._decode = manifest["decode"]
         self.dimensions = int(manifest["outputs"][0]["shape"][-1])
@@ -109,5 +116,5 @@ class TextEmbedding(Configured):
 
     @property
     def fallbacks(self) -> tuple[str, ...]:
-        """Providers that were asked for and could not be had, each with the reason."""
-        return self._network.engine.fallbacks
+        """Providers and engines that were asked for and could not be had, each with the reason."""
+        return self._network.fallbacks

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from affectrt import _core
-from affectrt.engine import Configured, EngineSettings, ProviderSpec
+from affectrt.engine import EngineSettings, ProviderSpec
+from affectrt.engines import Prepares, Preparing, open_networks
 from affectrt.errors import PackError
 from affectrt.packs import DEFAULTS, Pack, open_pack
 from affectrt.perception.observation import UNKNOWN, ExpressionObservation, FaceObservation
@@ -61,7 +63,7 @@ def _native(pack: Pack) -> _core.Pack:
     return pack._core
 
 
-class Face(Configured):
+class Face(Prepares):
     """Detector, aligned crops, expression of all faces in one batch, and on request landmarks and blendshapes; with stable tracks.
 
     One instance serves one camera: it holds the tracks. Calls from several threads are safe and never hold the interpreter's lock while
@@ -73,7 +75,8 @@ class Face(Configured):
         landmarks, blendshapes: False, True (the default pack), or a pack. Blendshapes bring landmarks with them.
         max_faces: the best-scored so many are kept.
         smoothing_ms: time constant of the expression's smoothing over a track; 0 for none.
-        device, precision, providers, strict, threads: see `EngineSettings`.
+        device, precision, providers, strict, threads, engine: see `EngineSettings`.
+        on_progress: called while engines are built (see `preparing`), by the thread that waits for them.
 
     Raises: `PackError`, `EngineError`, `DeviceError`; `ValueError` or `TypeError` for arguments.
     """
@@ -93,9 +96,13 @@ class Face(Configured):
         threads: int = 0,
         max_faces: int = 16,
         smoothing_ms: float = 250.0,
+        engine: str = "cuda",
+        on_progress: Callable[[Preparing], None] | None = None,
     ) -> None:
         self._color = None if color is None else _need_color(color, None)
-        self.settings = EngineSettings(device=device, precision=precision, providers=providers, strict=strict, threads=threads)
+        self.settings = EngineSettings(
+            device=device, precision=precision, providers=providers, strict=strict, threads=threads, engine=engine
+        )
 
         def optional(wanted: str | Pack | bool | None, task: str) -> Pack | None:
             return None if wanted is False else _open(None if wanted is True else wanted, task)
@@ -116,16 +123,23 @@ class Face(Configured):
         if isinstance(max_faces, bool) or not isinstance(max_faces, int):
             raise TypeError(f"max_faces: expected an int, got {type(max_faces).__name__}")
         native = {role: _native(pack) for role, pack in self.packs.items()}
-        self._core = _core.FacePipeline(
-            native["detector"],
-            expression=native.get("expression"),
-            landmarks=native.get("landmarks"),
-            blendshapes=native.get("blendshapes"),
-            precision=precision,
-            max_faces=max_faces,
-            smoothing_ms=smoothing_ms,
-            **self.settings.core_options(),
-        )
+
+        def opened(options: dict[str, Any]) -> _core.FacePipeline:
+            return _core.FacePipeline(
+                native["detector"],
+                expression=native.get("expression"),
+                landmarks=native.get("landmarks"),
+                blendshapes=native.get("blendshapes"),
+                precision=precision,
+                max_faces=max_faces,
+                smoothing_ms=smoothing_ms,
+                **options,
+            )
+
+        self._lock = threading.Lock()
+        with self._lock:
+            networks = {role: (pack, precision) for role, pack in self.packs.items()}
+            self._core, self._preparation = open_networks(self.settings, networks, opened, self._take, on_progress)
         self.labels: tuple[str, ...] = tuple(self._core.labels)
         self._blendshape_names: tuple[str, ...] = tuple(self._core.blendshape_names)
         self.timings_ms: dict[str, float] = dict.fromkeys(_STAGES, 0.0)
@@ -145,6 +159,11 @@ class Face(Configured):
         faces, spent = self._core(frame, chosen, stamp)
         self.timings_ms = dict(zip(_STAGES, spent, strict=True))
         return [self._observation(face, stamp) for face in faces]
+
+    def _take(self, core: _core.FacePipeline) -> None:
+        with self._lock:  # not before the constructor has put the first one in place
+            core.adopt(self._core)
+            self._core = core
 
     def _observation(self, face: tuple[Any, ...], stamp: int) -> FaceObservation:
         box, points, score, track, label, probs, raw, valence, arousal, dominance, confidence, reason, landmarks, shapes = face
@@ -178,11 +197,11 @@ class Face(Configured):
 
     @property
     def fallbacks(self) -> tuple[str, ...]:
-        """Providers that were asked for and could not be had, each with the reason."""
-        return tuple(self._core.fallbacks)
+        """Providers and engines that were asked for and could not be had, each with the reason."""
+        return (*self._core.fallbacks, *self._preparation.notes)
 
 
-class FaceExpression(Configured):
+class FaceExpression(Prepares):
     """The expression of pictures that are face crops already. Preprocessing is the one of the pack, in C++.
 
     Args as in `Face`. One instance may be called from any number of threads.
@@ -198,12 +217,24 @@ class FaceExpression(Configured):
         providers: Sequence[ProviderSpec] | None = None,
         strict: bool = False,
         threads: int = 0,
+        engine: str = "cuda",
+        on_progress: Callable[[Preparing], None] | None = None,
     ) -> None:
         self._color = None if color is None else _need_color(color, None)
-        self.settings = EngineSettings(device=device, precision=precision, providers=providers, strict=strict, threads=threads)
+        self.settings = EngineSettings(
+            device=device, precision=precision, providers=providers, strict=strict, threads=threads, engine=engine
+        )
         self.pack = _open(pack, "face-expression")
         wanted = self.pack.preferred if precision == "auto" else precision
-        self._core = _core.CropModel(_native(self.pack), precision=wanted, **self.settings.core_options())
+        native = _native(self.pack)
+
+        def opened(options: dict[str, Any]) -> _core.CropModel:
+            return _core.CropModel(native, precision=wanted, **options)
+
+        self._lock = threading.Lock()
+        with self._lock:
+            networks = {"expression": (self.pack, wanted)}
+            self._core, self._preparation = open_networks(self.settings, networks, opened, self._take, on_progress)
         self.labels: tuple[str, ...] = tuple(label.name for label in self.pack.labels)
         self._valence = np.array([label.valence for label in self.pack.labels], np.float32)
         self._arousal = np.array([label.arousal for label in self.pack.labels], np.float32)
@@ -230,6 +261,10 @@ class FaceExpression(Configured):
         results = [self._observation(p, s, stamp) for p, s in zip(probs, sharpness, strict=True)]
         return results if many else results[0]
 
+    def _take(self, core: _core.CropModel) -> None:
+        with self._lock:
+            self._core = core
+
     def _observation(self, probs: NDArray[np.float32], sharpness: float, stamp: int) -> ExpressionObservation:
         top = int(probs.argmax())
         sane = bool(np.isfinite(probs).all())
@@ -254,5 +289,5 @@ class FaceExpression(Configured):
 
     @property
     def fallbacks(self) -> tuple[str, ...]:
-        """Providers that were asked for and could not be had, each with the reason."""
-        return tuple(self._core.fallbacks)
+        """Providers and engines that were asked for and could not be had, each with the reason."""
+        return (*self._core.fallbacks, *self._preparation.notes)

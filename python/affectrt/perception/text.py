@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import mul
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
-from affectrt.engine import Configured, EngineSettings, ProviderSpec
+from affectrt.engine import EngineSettings, ProviderSpec
+from affectrt.engines import Prepares, Preparing
 from affectrt.packs import Pack
 from affectrt.perception.face import check_stamp
 from affectrt.perception.observation import UNKNOWN, TextObservation
@@ -20,12 +21,13 @@ if TYPE_CHECKING:
 __all__ = ["MAX_CHARACTERS", "TextEmotion"]
 
 
-class TextEmotion(Configured):
+class TextEmotion(Prepares):
     """Emotions of a sentence or short passage, by a text-emotion pack. May be called from any number of threads.
 
     Args:
         pack: name, folder, zip, hub id or `Pack`; None takes the default.
-        device, precision, providers, strict, threads: see `EngineSettings`.
+        device, precision, providers, strict, threads, engine: see `EngineSettings`.
+        on_progress: as of `Face`.
 
     Of a text longer than the model reads, or than `MAX_CHARACTERS`, the end is not looked at, and its observation says `truncated`.
 
@@ -41,10 +43,15 @@ class TextEmotion(Configured):
         providers: Sequence[ProviderSpec] | None = None,
         strict: bool = False,
         threads: int = 0,
+        engine: str = "cuda",
+        on_progress: Callable[[Preparing], None] | None = None,
     ) -> None:
-        self.settings = EngineSettings(device=device, precision=precision, providers=providers, strict=strict, threads=threads)
+        self.settings = EngineSettings(
+            device=device, precision=precision, providers=providers, strict=strict, threads=threads, engine=engine
+        )
         self.pack = open_text_pack(pack, "text-emotion")
-        self._network = TextNetwork(self.pack, self.settings, ("logits", "probabilities"))
+        self._network = TextNetwork(self.pack, self.settings, ("logits", "probabilities"), on_progress)
+        self._preparation = self._network.preparation
         self._decode = self.pack.manifest["decode"]
         self.labels: tuple[str, ...] = tuple(label.name for label in self.pack.labels)
         self._valence = [label.valence for label in self.pack.labels]
@@ -139,8 +146,8 @@ class TextEmotion(Configured):
 
     @property
     def fallbacks(self) -> tuple[str, ...]:
-        """Providers that were asked for and could not be had, each with the reason."""
-        return self._network.engine.fallbacks
+        """Providers and engines that were asked for and could not be had, each with the reason."""
+        return self._network.fallbacks
 
 
 def _clip(value: float) -> float:

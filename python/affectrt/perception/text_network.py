@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from affectrt import _core
 from affectrt.engine import Engine, EngineSettings
+from affectrt.engines import Preparing, open_networks
 from affectrt.errors import PackError
 from affectrt.packs import DEFAULTS, Pack, open_pack
 
@@ -36,10 +39,17 @@ class Tokens(NamedTuple):
 class TextNetwork:
     """The tokenizer of a text pack and the network of one of its variants. May be used from any number of threads.
 
-    kinds: of the output that `run` returns. Raises `PackError` where pack and network disagree, `EngineError`, `DeviceError`.
+    kinds: of the output that `run` returns. on_progress: see `Face`. Raises `PackError` where pack and network disagree, `EngineError`,
+    `DeviceError`.
     """
 
-    def __init__(self, pack: Pack, settings: EngineSettings, kinds: Sequence[str]) -> None:
+    def __init__(
+        self,
+        pack: Pack,
+        settings: EngineSettings,
+        kinds: Sequence[str],
+        on_progress: Callable[[Preparing], None] | None = None,
+    ) -> None:
         from tokenizers import Tokenizer  # here, so that `import affectrt` stays light
 
         manifest = pack.manifest
@@ -54,22 +64,42 @@ class TextNetwork:
         self._tokenizer.no_padding()
         tokens = (self._tokenizer.token_to_id(name) for name in ("[UNK]", "<unk>"))
         self._unknown_token = next((i for i in tokens if i is not None), -1)
-        self.engine, precision = _open(pack, settings)
-        # Dynamic int8 scales its activations by all that is in the batch, so a text would read otherwise beside other texts.
-        self._batch = 1 if precision == "int8" else _BATCH
         output = next(o for o in manifest["outputs"] if o["kind"] in kinds)
         self._output: str = output["tensor"]
-        self._check_contract(pack.name, output["shape"])
 
-    def _check_contract(self, name: str, shape: Sequence[int]) -> None:
-        names = [spec.name for spec in self.engine.inputs]
+        def opened(options: dict[str, Any]) -> _Opened:
+            engine = _open(pack, settings, options)
+            self._check_contract(pack.name, engine.engine, output["shape"])
+            return engine
+
+        wanted = pack.preferred if settings.precision == "auto" else settings.precision
+        self._lock = threading.Lock()
+        with self._lock:
+            self._opened, self.preparation = open_networks(settings, {"text": (pack, wanted)}, opened, self._take, on_progress)
+
+    def _take(self, opened: _Opened) -> None:
+        with self._lock:
+            self._opened = opened
+
+    @property
+    def engine(self) -> Engine:
+        """The network that runs now."""
+        return self._opened.engine
+
+    @property
+    def fallbacks(self) -> tuple[str, ...]:
+        """Of the network, and of engines that were to be built for it."""
+        return (*self._opened.fallbacks, *self.preparation.notes)
+
+    def _check_contract(self, name: str, engine: Engine, shape: Sequence[int]) -> None:
+        names = [spec.name for spec in engine.inputs]
         wanted = [self._input["tensor"], self._input["mask_tensor"], *filter(None, [self._input.get("type_tensor")])]
         if sorted(names) != sorted(wanted):
             raise PackError(f"{name}: its manifest names the inputs {wanted}, its network has {names}")
-        output = next((spec for spec in self.engine.outputs if spec.name == self._output), None)
+        output = next((spec for spec in engine.outputs if spec.name == self._output), None)
         good = output is not None and output.dtype == "float32" and len(output.shape) == len(shape) and output.shape[-1] in (-1, shape[-1])
         if not good:
-            got = output or [spec.name for spec in self.engine.outputs]
+            got = output or [spec.name for spec in engine.outputs]
             raise PackError(f"{name}: expected an output {self._output!r} of float32 {list(shape)}, got {got}")
 
     def tokens(self, text: str) -> Tokens:
@@ -90,7 +120,8 @@ class TextNetwork:
     def batches(self, texts: Sequence[str]) -> Iterator[list[int]]:
         """Positions of texts that go through the network together: those of like length, so that little is computed on padding."""
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-        return (order[first : first + self._batch] for first in range(0, len(order), self._batch))
+        batch = self._opened.batch
+        return (order[first : first + batch] for first in range(0, len(order), batch))
 
     def run(self, sequences: Sequence[list[int]]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Token ids of N texts to the output, first axis N, and the mask (N, T) int64: 1 where a token is, 0 where padding."""
@@ -118,14 +149,33 @@ def open_text_pack(source: str | Pack | None, task: str) -> Pack:
     return pack
 
 
-def _open(pack: Pack, settings: EngineSettings) -> tuple[Engine, str]:
-    """The network of the variant that the settings mean, and its precision."""
+class _Opened(NamedTuple):
+    engine: Engine
+    batch: int
+    """Texts that go through it together."""
+
+    @property
+    def provider(self) -> str:
+        return self.engine.provider
+
+    @property
+    def fallbacks(self) -> tuple[str, ...]:
+        return self.engine.fallbacks
+
+
+def _open(pack: Pack, settings: EngineSettings, options: dict[str, Any]) -> _Opened:
+    """The network of the variant that the settings mean."""
     assert pack._core is not None  # a bare model has no task
     wanted = pack.preferred if settings.precision == "auto" else settings.precision
     if wanted != "auto" or {entry["file"] for entry in pack.manifest["variants"]} <= set(pack.missing):
         pack.variant(wanted)  # of a file that is not here it says best where to have it from
-    name, engine = Engine.of_pack(pack._core, wanted, settings)
-    return engine, next(entry["precision"] for entry in pack.manifest["variants"] if entry["name"] == name)
+    name, engine = Engine.of_pack(pack._core, wanted, settings, options)
+    precision = next(entry["precision"] for entry in pack.manifest["variants"] if entry["name"] == name)
+    # Dynamic int8 scales its activations by all that is in the batch, so a text would read otherwise beside other texts.
+    batch = 1 if precision == "int8" else _BATCH
+    if settings.engine != "cuda":  # also while another provider serves, so that a batch never meets an engine that it is too large for
+        batch = min([batch, *(most[0] for _, _, _, most in _core.shape_ranges(pack._core))])
+    return _Opened(engine, batch)
 
 
 def check_texts(text: object) -> list[str]:
