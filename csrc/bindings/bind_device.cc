@@ -1,8 +1,13 @@
-// The GPU as the driver shows it, for `affectrt doctor`; and streams, memory and imported pictures, for tests and for pipelines of one's
-// own.
+// The GPU as the driver shows it, for `affectrt doctor`; and streams, memory, kernels and imported pictures, for tests, for benchmarks and
+// for pipelines of one's own.
+#include <pybind11/functional.h>
 #include <pybind11/stl.h>
 
+#include <array>
+
 #include "affectrt/device/buffer.h"
+#include "affectrt/device/graph.h"
+#include "affectrt/device/launch.h"
 #include "array.h"
 #include "device_image.h"
 
@@ -12,6 +17,41 @@ namespace {
 using Unlock = py::call_guard<py::gil_scoped_release>;
 
 std::uintptr_t number(const cuda::Stream& stream) { return reinterpret_cast<std::uintptr_t>(stream.handle()); }
+
+using Bytes = py::array_t<std::uint8_t, py::array::c_style>;
+using Counts3 = std::array<unsigned, 3>;
+
+void check_range(const cuda::Buffer& buffer, std::size_t first, std::size_t bytes) {
+  if (first > buffer.bytes() || bytes > buffer.bytes() - first)
+    throw std::invalid_argument("expected bytes within a buffer of " + std::to_string(buffer.bytes()) + ", got " + std::to_string(bytes) +
+                                " from byte " + std::to_string(first));
+}
+
+void write_bytes(const cuda::Buffer& buffer, const Bytes& from, const cuda::Stream& stream, std::size_t at_bytes) {
+  const std::uint8_t* data = from.data();
+  const auto bytes = static_cast<std::size_t>(from.size());
+  const py::gil_scoped_release unlocked;
+  check_range(buffer, at_bytes, bytes);
+  cuda::copy_to_device(buffer.data() + at_bytes, data, bytes, stream);
+  stream.synchronize();
+}
+
+void read_bytes(const cuda::Buffer& buffer, Bytes& to, const cuda::Stream& stream, std::size_t at_bytes) {
+  std::uint8_t* data = to.mutable_data();
+  const auto bytes = static_cast<std::size_t>(to.size());
+  const py::gil_scoped_release unlocked;
+  check_range(buffer, at_bytes, bytes);
+  cuda::copy_to_host(data, buffer.data() + at_bytes, bytes, stream);
+  stream.synchronize();
+}
+
+void launch_kernel(const cuda::Kernel& kernel, const Counts3& grid, const Counts3& block, const py::bytes& parameters,
+                   const cuda::Stream& stream, unsigned shared_bytes) {
+  const std::string held = parameters;
+  const py::gil_scoped_release unlocked;
+  const cuda::LaunchShape shape{{grid[0], grid[1], grid[2]}, {block[0], block[1], block[2]}, shared_bytes};
+  cuda::launch_bytes(kernel, shape, stream, held.data(), held.size());
+}
 
 }  // namespace
 }  // namespace affectrt::bindings
@@ -53,7 +93,56 @@ void bind_device(pybind11::module_& module) {
            }),
            py::arg("bytes"), py::kw_only(), py::arg("device") = "cuda:0", Unlock())
       .def_property_readonly("data", &cuda::Buffer::data, "Its address.")
-      .def_property_readonly("bytes", &cuda::Buffer::bytes);
+      .def_property_readonly("bytes", &cuda::Buffer::bytes)
+      .def("write", &write_bytes, py::arg("values").noconvert(), py::arg("stream"), py::kw_only(), py::arg("at_bytes") = 0,
+           "Copies C-contiguous uint8 there, and waits. Raises ValueError if it does not fit.")
+      .def("read", &read_bytes, py::arg("values").noconvert(), py::arg("stream"), py::kw_only(), py::arg("at_bytes") = 0,
+           "Fills C-contiguous uint8 from there, and waits. Raises ValueError if there is not that much.")
+      .def(
+          "copy_from",
+          [](const cuda::Buffer& to, const cuda::Buffer& from, std::size_t bytes, const cuda::Stream& stream) {
+            check_range(to, 0, bytes);
+            check_range(from, 0, bytes);
+            cuda::copy_on_device(to.data(), from.data(), bytes, stream);
+          },
+          py::arg("other"), py::arg("bytes"), py::arg("stream"), Unlock(),
+          "Puts a copy of the first bytes of another on a stream; both must live until it is done.");
+
+  py::class_<cuda::Event, Holder<cuda::Event>>(module, "CudaEvent", "A point in the work of a stream, with the time when it was reached.")
+      .def(py::init([](const std::string& device) { return Holder<cuda::Event>(new cuda::Event(cuda::Device::open(device), true)); }),
+           py::kw_only(), py::arg("device") = "cuda:0", Unlock())
+      .def("record", &cuda::Event::record, py::arg("stream"), Unlock(), "Marks the end of what a stream has been given until now.")
+      .def("synchronize", &cuda::Event::synchronize, Unlock(), "Waits for it.")
+      .def("ms_since", &cuda::Event::ms_since, py::arg("earlier"), Unlock(), "Milliseconds from another; both must be done.");
+
+  py::class_<cuda::Kernel, Holder<cuda::Kernel>>(module, "CudaKernel", "A kernel of csrc/ops/OP.cu on a GPU, as this build carries it.")
+      .def(py::init([](const std::string& op, const std::string& name, const std::string& device) {
+             return Holder<cuda::Kernel>(new cuda::Kernel(cuda::Module(cuda::Device::open(device), op).kernel(name)));
+           }),
+           py::arg("op"), py::arg("name"), py::kw_only(), py::arg("device") = "cuda:0", Unlock(),
+           "Raises DeviceError where this build carries none that fits the GPU and its driver.")
+      .def("launch", &launch_kernel, py::arg("grid"), py::arg("block"), py::arg("parameters"), py::arg("stream"), py::kw_only(),
+           py::arg("shared_bytes") = 0,
+           "Puts a launch on a stream; parameters are the bytes of the kernel's struct. Nothing checks the addresses in it.");
+
+  py::class_<cuda::Graph, Holder<cuda::Graph>>(module, "CudaGraph", "Work that is captured once and launched again as a whole.")
+      .def(py::init([](const cuda::Stream& stream, const std::function<void()>& work) {
+             return Holder<cuda::Graph>(new cuda::Graph(cuda::Graph::capture(stream, work)));
+           }),
+           py::arg("stream"), py::arg("work"), "Calls `work`, which puts its work on the stream and does not wait; nothing runs yet.")
+      .def("launch", &cuda::Graph::launch, py::arg("stream"), Unlock());
+
+  module.def(
+      "cuda_kernel_images",
+      [] {
+        std::vector<std::tuple<std::string, int, int, int, std::size_t>> images;
+        for (const auto& image : cuda::kernel_images())
+          images.emplace_back(image.op, image.sm, image.min_driver, image.below_driver, image.bytes);
+        return images;
+      },
+      "The compiled kernels in this build, none where it was made without nvcc: (op, SM or 0 for all, oldest driver, first driver that is "
+      "too\n"
+      "new or 0, bytes), drivers as 1000 * major + 10 * minor of CUDA.");
 
   py::class_<cuda::DeviceImage>(module, "CudaImage", "A picture in a GPU's memory, which belongs to somebody else.")
       .def_readonly("data", &cuda::DeviceImage::data, "Address of the first pixel.")

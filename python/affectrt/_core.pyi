@@ -145,6 +145,22 @@ class CudaBuffer:
     Memory of a GPU.
     """
     def __init__(self, bytes: typing.SupportsInt | typing.SupportsIndex, *, device: str = "cuda:0") -> None: ...
+    def copy_from(self, other: CudaBuffer, bytes: typing.SupportsInt | typing.SupportsIndex, stream: CudaStream) -> None:
+        """
+        Puts a copy of the first bytes of another on a stream; both must live until it is done.
+        """
+    def read(
+        self, values: numpy.typing.NDArray[numpy.uint8], stream: CudaStream, *, at_bytes: typing.SupportsInt | typing.SupportsIndex = 0
+    ) -> None:
+        """
+        Fills C-contiguous uint8 from there, and waits. Raises ValueError if there is not that much.
+        """
+    def write(
+        self, values: numpy.typing.NDArray[numpy.uint8], stream: CudaStream, *, at_bytes: typing.SupportsInt | typing.SupportsIndex = 0
+    ) -> None:
+        """
+        Copies C-contiguous uint8 there, and waits. Raises ValueError if it does not fit.
+        """
     @property
     def bytes(self) -> int: ...
     @property
@@ -152,6 +168,55 @@ class CudaBuffer:
         """
         Its address.
         """
+
+class CudaEvent:
+    """
+    A point in the work of a stream, with the time when it was reached.
+    """
+    def __init__(self, *, device: str = "cuda:0") -> None: ...
+    def ms_since(self, earlier: CudaEvent) -> float:
+        """
+        Milliseconds from another; both must be done.
+        """
+    def record(self, stream: CudaStream) -> None:
+        """
+        Marks the end of what a stream has been given until now.
+        """
+    def synchronize(self) -> None:
+        """
+        Waits for it.
+        """
+
+class CudaKernel:
+    """
+    A kernel of csrc/ops/OP.cu on a GPU, as this build carries it.
+    """
+    def __init__(self, op: str, name: str, *, device: str = "cuda:0") -> None:
+        """
+        Raises DeviceError where this build carries none that fits the GPU and its driver.
+        """
+    def launch(
+        self,
+        grid: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(3)"],
+        block: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(3)"],
+        parameters: bytes,
+        stream: CudaStream,
+        *,
+        shared_bytes: typing.SupportsInt | typing.SupportsIndex = 0,
+    ) -> None:
+        """
+        Puts a launch on a stream; parameters are the bytes of the kernel's struct. Nothing checks the addresses in it.
+        """
+
+class CudaGraph:
+    """
+    Work that is captured once and launched again as a whole.
+    """
+    def __init__(self, stream: CudaStream, work: collections.abc.Callable[[], None]) -> None:
+        """
+        Calls `work`, which puts its work on the stream and does not wait; nothing runs yet.
+        """
+    def launch(self, stream: CudaStream) -> None: ...
 
 class CudaImage:
     """
@@ -233,6 +298,10 @@ class FacePipeline:
         max_faces: typing.SupportsInt | typing.SupportsIndex = 16,
         smoothing_ms: typing.SupportsFloat | typing.SupportsIndex = 250.0,
     ) -> None: ...
+    def adopt(self, other: FacePipeline) -> None:
+        """
+        Go on with the tracks of another pipeline, before the first call of this one.
+        """
     def reset(self) -> None: ...
     @property
     def blendshape_names(self) -> list[str]: ...
@@ -362,6 +431,12 @@ def cuda_image(image: typing.Any, color: str, *, stream: CudaStream, name: str =
     Takes a picture from __dlpack__ or __cuda_array_interface__ without a copy, for work on a stream. Raises TypeError for memory that is not a GPU's, ValueError for a dtype, shape, layout or GPU that does not fit.
     """
 
+def cuda_kernel_images() -> list[tuple[str, int, int, int, int]]:
+    """
+    The compiled kernels in this build, none where it was made without nvcc: (op, SM or 0 for all, oldest driver, first driver that is too
+    new or 0, bytes), drivers as 1000 * major + 10 * minor of CUDA.
+    """
+
 def cuda_library() -> str:
     """
     The driver library that this process has open; opens it. Raises DeviceError that says what is missing.
@@ -477,6 +552,11 @@ def provider_devices() -> list:
     What registered libraries offer, beside ONNX Runtime's own: (provider, vendor, whether it is a GPU, ordinal).
     """
 
+def provider_library(name: str) -> pathlib.Path:
+    """
+    Path of the library that was registered under a name; an empty path if none was.
+    """
+
 def read_affect(
     values: typing.Any,
     ratings: typing.Any,
@@ -513,6 +593,13 @@ def set_ort_library(path: str) -> None:
 def set_thread_pool(*, threads: typing.SupportsInt | typing.SupportsIndex = 0, spinning: bool = False) -> None:
     """
     Size (0: all cores) and idling of the pool that all engines share; before the first engine only.
+    """
+
+def shape_ranges(pack: Pack) -> list:
+    """
+    Between which shapes an engine of a pack serves: (input, least, usual, most) for each input with a free dimension.
+
+    TensorRT providers get them with the pack's networks, unless their own options name some.
     """
 
 def sharpness(tensor: typing.Any, *, layout: str = "nchw") -> float:
