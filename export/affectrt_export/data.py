@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from affectrt.evaluate import Images, Texts, read_data
 
-from affectrt_export import reference
+from affectrt_export import golden, reference
 from affectrt_export.measure import probabilities
 from affectrt_export.spec import F32, Contract, Examples, ExportError, Feeds
 
@@ -62,15 +62,17 @@ def examples(contract: Contract, data: Texts | Images, name: str) -> Examples:
     if not isinstance(data, wanted):
         raise ExportError(f"{name}: the network takes {kind}, the data is {'text' if isinstance(data, Texts) else 'pictures'}")
     truth = _truth(contract, data, name)
-    feeds = _image_feeds(contract, data) if isinstance(data, Images) else _text_feeds(contract, data)
-    return Examples(f"{name} ({len(truth):,})", feeds, truth)
+    if isinstance(data, Images):
+        return Examples(f"{name} ({len(truth):,})", _image_feeds(contract, data), truth)
+    return Examples(f"{name} ({len(truth):,})", golden.Reader(contract).feeds(data.texts), truth, data.texts)
 
 
 def take(whole: Examples, rows: Sequence[int] | npt.NDArray[np.integer[Any]], name: str | None = None) -> Examples:
     """Only these rows, in this order."""
     index = [int(row) for row in rows]
     feeds = Lazy(len(index), lambda i: whole.feeds[index[i]])
-    return Examples(whole.name if name is None else name, feeds, whole.truth[index])
+    texts = [whole.texts[i] for i in index] if whole.texts else ()
+    return Examples(whole.name if name is None else name, feeds, whole.truth[index], texts)
 
 
 def without_examples(contract: Contract, given: Examples) -> tuple[str, ...]:
@@ -293,30 +295,3 @@ class _Axis:
         self.part = place - floor
         self.outside = (place < -0.5) | (place > size_px - 0.5)
         self.first, self.second = np.clip([floor, floor + 1], 0, size_px - 1).astype(np.int64)
-
-
-def _text_feeds(contract: Contract, data: Texts) -> Sequence[Feeds]:
-    from affectrt.perception.text import MAX_CHARACTERS  # the runtime reads no more of a text either
-    from tokenizers import Tokenizer
-
-    spec = contract.inputs[0]
-    file = contract.files.get(str(spec["tokenizer"]))
-    if file is None:
-        raise ExportError(f"the contract names the tokenizer {spec['tokenizer']}, its files are {', '.join(contract.files) or 'none'}")
-    try:
-        tokenizer = Tokenizer.from_buffer(file)
-    except Exception as error:  # what the library raises is no narrower
-        raise ExportError(f"{spec['tokenizer']}: a tokenizer.json was expected: {error}") from error
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    limit = int(spec["max_tokens"])
-    out: list[Feeds] = []
-    for encoding in tokenizer.encode_batch([text[:MAX_CHARACTERS] for text in data.texts]):
-        # The last token ends the sequence and stays.
-        ids = encoding.ids if len(encoding.ids) <= limit else [*encoding.ids[: limit - 1], encoding.ids[-1]]
-        tokens = np.array([ids], np.int64)
-        feeds = {str(spec["tensor"]): tokens, str(spec["mask_tensor"]): np.ones_like(tokens)}
-        if spec.get("type_tensor"):
-            feeds[str(spec["type_tensor"])] = np.zeros_like(tokens)
-        out.append(feeds)
-    return out

@@ -5,6 +5,7 @@ That is a weight-only master, or a dynamic int8 file, which is brought back to o
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 from affectrt.packs import Pack, open_pack
 
 from affectrt_export import data as labelled
-from affectrt_export import measure, pipeline, publish, runner, variants
+from affectrt_export import golden, measure, pipeline, publish, runner, variants
 from affectrt_export.publish import U8, Identity
 from affectrt_export.spec import Bounds, Contract, ExportError, Feeds, Maker, Model, Progress
 from affectrt_export.terminal import words
@@ -58,6 +59,10 @@ def derive(
     model = _model(opened, source, data is not None)
     identity = _identity(opened, source, f"affectrt export derive {opened.name} --to {','.join(names)} --out DIR")
     judged = None if data is None else labelled.read(data, model.contract)
+    said = ""
+    if model.contract.inputs[0]["kind"] == "text":
+        texts, said = golden.choose(model.contract, identity.sentences, [judged])
+        identity = dataclasses.replace(identity, sentences=texts)
     none = Bounds(accuracy_drop=None, class_drop=None)
     # A master is computed in fp32: what it is derived to must be no slower than that, and may be larger than the master.
     request = pipeline.Request(
@@ -69,7 +74,11 @@ def derive(
         bounds=Bounds() if judged is not None else none,
         calibrate=False,
         replace=replace,
-        notes=[f"Derived from {source.shown} of the pack {opened.name} {opened.version}.", *_likeness(source, model.contract, identity)],
+        notes=[
+            f"Derived from {source.shown} of the pack {opened.name} {opened.version}.",
+            *([said] if said else []),
+            *_likeness(source, model.contract, identity),
+        ],
     )
     return pipeline.export(request, progress)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import onnxruntime
 from affectrt import __version__
 
-from affectrt_export import calibrate, checks, data, gate, measure, publish, repair, report
+from affectrt_export import calibrate, checks, data, gate, golden, measure, publish, repair, report
 from affectrt_export import variants as known
 from affectrt_export.job import Job, digest, digest_of_feeds
 from affectrt_export.parity import parity
@@ -101,6 +101,7 @@ def export(request: Request, progress: Progress | None = None) -> Result:
         raise ExportError(f"{request.model.name}: the source names no licence of its weights; name it with --license (an SPDX id)")
     _bounds_fit(request)
     kinds = _kinds(request)
+    request = _with_golden(request)
     request.out.mkdir(parents=True, exist_ok=True)
     with Job(request.out / f".{name}.work") as job:
         result = _Export(request, kinds, job, progress).run()
@@ -305,9 +306,19 @@ class _Export:
             notes=self.notes,
         )
         place = request.out / f"{identity.name}.report"
-        report.write(record, place)
         fp32 = next((outcome.quality for outcome in outcomes if outcome.kind.name == REFERENCE), None)
-        pack = publish.publish(request.out, self.model, identity, wanted, fp32=fp32, license=request.license, replace=request.replace)
+        pack = publish.publish(
+            request.out,
+            self.model,
+            identity,
+            wanted,
+            fp32=fp32,
+            license=request.license,
+            replace=request.replace,
+            before=lambda: report.write(record, place),
+        )
+        if pack is None:
+            report.write(record, place)
         return Result(pack, place, record)
 
 
@@ -337,6 +348,16 @@ def _no_truth(contract: Contract) -> data.Bools:
     import numpy as np
 
     return np.zeros((0, len(contract.labels)), np.bool_)
+
+
+def _with_golden(request: Request) -> Request:
+    """The request with golden texts that the tokenizer reads. ExportError where there are none."""
+    contract, identity = request.model.contract, request.identity
+    if contract.inputs[0]["kind"] != "text":
+        return request
+    texts, note = golden.choose(contract, identity.sentences, (request.evaluation, request.calibration))
+    identity = dataclasses.replace(identity, sentences=texts)
+    return dataclasses.replace(request, identity=identity, notes=[*request.notes, *([note] if note else [])])
 
 
 def _bounds_fit(request: Request) -> None:

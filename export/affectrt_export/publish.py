@@ -6,29 +6,25 @@ What differs from run to run, such as latency, is in the report beside the pack 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from affectrt.packs import open_pack
 from affectrt.packs.write import npy_bytes, write_pack
-from tokenizers import Tokenizer
+from affectrt.verify import FAILED, verify
 
-from affectrt_export import reference, runner
+from affectrt_export import golden, reference, runner
 from affectrt_export.measure import probabilities
 from affectrt_export.recipes._common import card, measured
-from affectrt_export.spec import F32, Contract, Feeds, Model, Outcome, Quality
+from affectrt_export.spec import F32, Contract, ExportError, Feeds, Model, Outcome, Quality
 
 U8 = npt.NDArray[np.uint8]
+_NAMED = 4
 
-SENTENCES = {
-    "exam": "I finally passed the exam!",
-    "miss": "I miss my grandmother so much, the house feels empty.",
-    "train": "The train leaves at half past nine from platform two.",
-    "noise": "Stop it! I am sick of this noise, it drives me mad.",
-}
 # How far an answer of the variant that the golden vectors come from may be off on another processor. Activations quantised as they come
 # round differently there for a few inputs (tests/aarch64/compare.py).
 TOLERANCE = {"fp32": 0.001, "fp16": 0.01, "int8": 0.02, "int4": 0.02}
@@ -49,8 +45,8 @@ class Identity:
     """Sections of the card, by heading, before those that are always there."""
     pictures: Mapping[str, tuple[U8, str]] = field(default_factory=dict)
     """Golden inputs of a face pack: name to picture (H, W, C) or (H, W) and its encoding."""
-    sentences: Mapping[str, str] = field(default_factory=lambda: SENTENCES)
-    """Golden inputs of a text pack."""
+    sentences: Mapping[str, str] | None = None
+    """Golden inputs of a text pack; None: `golden.choose` finds some."""
 
 
 def feeds_of(contract: Contract, identity: Identity) -> dict[str, Feeds]:
@@ -58,16 +54,8 @@ def feeds_of(contract: Contract, identity: Identity) -> dict[str, Feeds]:
     (entry,) = contract.inputs
     if entry["kind"] == "image":
         return {name: {entry["tensor"]: reference.image_tensor(image, color, entry)} for name, (image, color) in identity.pictures.items()}
-    tokenizer = Tokenizer.from_str(contract.files[entry["tokenizer"]].decode())
-    tokenizer.enable_truncation(entry["max_tokens"])
-    out: dict[str, Feeds] = {}
-    for name, text in identity.sentences.items():
-        ids = np.array([tokenizer.encode(text).ids], np.int64)
-        feeds = {entry["tensor"]: ids, entry["mask_tensor"]: np.ones_like(ids)}
-        if entry.get("type_tensor"):
-            feeds[entry["type_tensor"]] = np.zeros_like(ids)
-        out[name] = feeds
-    return out
+    given = identity.sentences or {}
+    return dict(zip(given, golden.Reader(contract).feeds(list(given.values())), strict=True))
 
 
 def publish(
@@ -79,11 +67,14 @@ def publish(
     fp32: Quality | None = None,
     license: str = "",
     replace: bool = True,
+    before: Callable[[], None] | None = None,
 ) -> Path | None:
     """Writes the pack of all published outcomes to `folder`/name; the first is its reference. None where nothing was published.
 
     fp32: how right the network is in fp32, which the figures of each variant stand beside. license: SPDX id of the weights where the
-    source names none. Raises ValueError for what the pack format does not allow.
+    source names none. before: called when the pack is whole and has replayed its golden vectors, right before it moves to its place.
+
+    Raises ValueError for what the pack format does not allow, ExportError for a pack that does not replay; then nothing is written.
     """
     good = [outcome for outcome in outcomes if outcome.published]
     if not good:
@@ -107,7 +98,7 @@ def publish(
             }
         )
     files: dict[str, bytes | Path] = {**contract.files}
-    golden = []
+    vectors = []
     for name in feeds:
         files[f"golden/{name}.probs.npy"] = npy_bytes(answers[0][name])
         if name in identity.pictures:
@@ -115,8 +106,8 @@ def publish(
             files[f"golden/{name}.npy"] = npy_bytes(image)
             given: dict[str, str] = {"image": f"golden/{name}.npy", "color": color}
         else:
-            given = {"text": identity.sentences[name]}
-        golden.append({"name": name, "input": given, "expected": {"probs": f"golden/{name}.probs.npy"}})
+            given = {"text": (identity.sentences or {})[name]}
+        vectors.append({"name": name, "input": given, "expected": {"probs": f"golden/{name}.probs.npy"}})
     files |= {f"model.{outcome.kind.name}.onnx": outcome.onnx for outcome in good if outcome.onnx is not None}
     files["CARD.md"] = _card(identity, variants)
     manifest = {
@@ -135,9 +126,28 @@ def publish(
         "decode": dict(contract.decode),
         "labels": [dict(label) for label in contract.labels],
         "variants": variants,
-        "golden": golden,
+        "golden": vectors,
     }
-    return write_pack(folder / identity.name, manifest, files, replace=replace)
+
+    def check(work: Path) -> None:
+        check_replay(work)
+        if before is not None:
+            before()
+
+    return write_pack(folder / identity.name, manifest, files, replace=replace, check=check)
+
+
+def check_replay(folder: Path) -> None:
+    """ExportError unless the runtime gives the golden answers of a pack again, with every variant that runs on this machine."""
+    wrong = [one for one in verify(open_pack(str(folder))) if one.status == FAILED]
+    if wrong:
+        said = [f"{one.variant}, {one.golden}: {one.detail or _apart(one.max_difference, one.tolerance)}" for one in wrong[:_NAMED]]
+        more = f"; and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
+        raise ExportError(f"the finished pack does not give its own golden answers, so it is not published: {'; '.join(said)}{more}")
+
+
+def _apart(difference: float | None, tolerance: float | None) -> str:
+    return f"off by {difference:.4g}, {tolerance:g} is allowed" if difference is not None and tolerance is not None else "not the same"
 
 
 def _answers(contract: Contract, outcome: Outcome, feeds: Mapping[str, Feeds]) -> dict[str, F32]:

@@ -87,6 +87,8 @@ class Examples:
     """One an example, batch axis 1."""
     truth: npt.NDArray[np.bool_]
     """(N, labels) bool; exactly one True a row where the model gives one label."""
+    texts: Sequence[str] = ()
+    """What the feeds were made of, one an example; empty where they are no texts."""
 
     def __len__(self) -> int:
         return len(self.feeds)

@@ -176,3 +176,20 @@ def test_numbers_that_json_cannot_say_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError):
         write_pack(tmp_path / "tiny", manifest(labels=[{"name": "a", "valence": float("nan"), "arousal": 0.0}]), files())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_check_sees_the_whole_pack_and_stops_it(tmp_path: Path) -> None:
+    write_pack(tmp_path / "tiny", manifest(), files())
+    before = tree(tmp_path)
+    seen: list[dict[str, bytes]] = []
+
+    def no(folder: Path) -> None:
+        seen.append(tree(folder))
+        raise ValueError("not this one")
+
+    with pytest.raises(ValueError, match="not this one"):
+        write_pack(tmp_path / "tiny", manifest(version="2.0.0"), files(), replace=True, check=no)
+    assert tree(tmp_path) == before
+    assert set(seen[0]) == {*files(), "pack.json"} and json.loads(seen[0]["pack.json"])["version"] == "2.0.0"
+    write_pack(tmp_path / "tiny", manifest(version="2.0.0"), files(), replace=True, check=lambda folder: None)
+    assert json.loads((tmp_path / "tiny" / "pack.json").read_text())["version"] == "2.0.0"

@@ -18,7 +18,8 @@ from affectrt.labels import EKMAN, GOEMOTIONS, GOEMOTIONS_TO_EKMAN
 
 from affectrt_export import calibrate, data, families, measure, pipeline
 from affectrt_export.fetch import Member
-from affectrt_export.publish import SENTENCES, Identity
+from affectrt_export.golden import SENTENCES
+from affectrt_export.publish import Identity
 from affectrt_export.recipes._common import Options, trained, training_parser
 from affectrt_export.spec import F32, Contract, Examples, ExportError, Model, Quality
 from affectrt_export.terminal import Bars

@@ -13,7 +13,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -84,12 +84,14 @@ def write_pack(
     *,
     remote: Mapping[str, RemoteFile] | None = None,
     replace: bool = False,
+    check: Callable[[Path], None] | None = None,
 ) -> Path:
     """Writes a pack to `folder` and returns that path.
 
     manifest: what pack.json holds, without `format`, `format_version` and `files`, which are filled in here.
     files: path in the pack -> its content, or the file to copy. remote: path in the pack -> a file that is not carried.
     replace: let it take the place of an existing pack, which stays until the new one is complete.
+    check: called with the folder in which the whole pack stands before it moves to its place; what it raises stops that.
 
     Raises ValueError with every problem found in the arguments, FileExistsError where `folder` is taken, OSError as the disk does.
     Whatever it raises, `folder` is as it was.
@@ -117,6 +119,8 @@ def write_pack(
         if len(data) > MAX_MANIFEST_BYTES:
             raise ValueError(f"{MANIFEST} would be {len(data)} bytes, the format allows {MAX_MANIFEST_BYTES}")
         _write(work / MANIFEST, data)
+        if check is not None:
+            check(work)
         _rename(work, target)
     finally:
         shutil.rmtree(work, ignore_errors=True)
