@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import affectrt as art
 import pytest
 import text_models
+from affectrt.bench import record
+from affectrt.bench.measure import Plan
+from affectrt.bench.subjects import Options
 from affectrt.verify import verify
 from affectrt_export import cli, data, derived, families, golden, pipeline, publish
 from affectrt_export.report import read as read_report
@@ -123,3 +128,21 @@ def test_derived_packs_keep_the_golden_texts_that_are_read(pack: Path, foreign: 
     of = [json.loads((folder / "pack.json").read_text())["golden"] for folder in (pack, result.pack)]
     assert [entry["input"] for entry in of[0]] == [entry["input"] for entry in of[1]]
     assert read_report(result.report).passed
+
+
+def test_bench_measures_what_the_tokenizer_reads(pack: Path, tmp_path: Path) -> None:
+    def bench(folder: Path) -> dict[str, Any]:
+        return record.run(None, str(folder), Options(batch=2), Plan(warmup=1, iterations=3))
+
+    shortest, second = (entry["input"]["text"] for entry in json.loads((pack / "pack.json").read_text())["golden"][:2])
+    found = bench(pack)
+    assert found["subject"]["input"] == f"2 sentences, {len(f'{shortest} {second}'.split())} words"
+    assert not [text for text in found["conditions"]["warnings"] if "unreadable" in text]
+
+    deaf = tmp_path / "foreign"
+    shutil.copytree(pack, deaf)
+    manifest = json.loads((deaf / "pack.json").read_text())
+    for entry in manifest["golden"]:
+        entry["input"]["text"] = golden.SENTENCES["exam"]
+    (deaf / "pack.json").write_text(json.dumps(manifest))
+    assert any("unreadable text: the pack's tokenizer" in text for text in bench(deaf)["conditions"]["warnings"])

@@ -49,6 +49,8 @@ def run(
     }
     rates = {name: summary(values, plan.percentiles) for name, values in samples.values.items() if not name.endswith("_ms")}
     after = memory_mb()
+    around = conditions.record(drift(samples.wall_ms))
+    around["warnings"] += getattr(subject, "warnings", ())
     return {
         "schema": SCHEMA,
         "time_utc": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -73,7 +75,7 @@ def run(
             "source": meter.source if meter else None,
             "why_not": why or None,
         },
-        "conditions": conditions.record(drift(samples.wall_ms)),
+        "conditions": around,
         "machine": machine.describe(),
         "versions": versions(),
         "commit": commit(),

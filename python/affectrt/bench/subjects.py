@@ -5,7 +5,7 @@ To add one: a class with the attributes of `Subject`, and an entry in `open_subj
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from affectrt.packs import Pack
+    from affectrt.perception.text_network import TextNetwork
 
 PIPELINES = ("face", "text", "dialogue", "companion")
 
@@ -144,6 +145,19 @@ class ExpressionSubject:
         return {}
 
 
+def _batch(network: TextNetwork, pack: Pack, count: int) -> tuple[list[str], tuple[str, ...]]:
+    """`count` sentences to read, and warnings: ours, or the pack's golden texts where its tokenizer does not read ours."""
+    texts: Sequence[str] = SENTENCES
+    warnings: tuple[str, ...] = ()
+    if any(network.tokens(text).problem for text in SENTENCES):
+        golden = [entry["input"]["text"] for entry in pack.manifest["golden"] if "text" in entry["input"]]
+        texts = [text for text in golden if not network.tokens(text).problem] or SENTENCES
+        problem = next(filter(None, (network.tokens(text).problem for text in texts)), "")
+        if problem:
+            warnings = (f"{problem}: the pack's tokenizer reads neither these sentences nor its golden texts, so the network may not run",)
+    return [texts[i % len(texts)] for i in range(count)], warnings
+
+
 class TextSubject:
     """Sentences to emotions."""
 
@@ -151,7 +165,7 @@ class TextSubject:
         from affectrt import TextEmotion
 
         self._text = TextEmotion(pack, **options.engine())
-        self._batch = [SENTENCES[i % len(SENTENCES)] for i in range(options.batch)]
+        self._batch, self.warnings = _batch(self._text._network, self._text.pack, options.batch)
         self.provider, self.per_run, self.packs = self._text.provider, options.batch, {"text": _label(self._text.pack)}
         self.input = f"{options.batch} sentence{'s' * (options.batch > 1)}, {sum(len(s.split()) for s in self._batch)} words"
 
@@ -168,7 +182,7 @@ class EmbeddingSubject:
         from affectrt import TextEmbedding
 
         self._embed = TextEmbedding(pack, **options.engine())
-        self._batch = [SENTENCES[i % len(SENTENCES)] for i in range(options.batch)]
+        self._batch, self.warnings = _batch(self._embed._network, pack, options.batch)
         self.provider, self.per_run, self.packs = self._embed.provider, options.batch, {"embedding": _label(pack)}
         self.input = f"{options.batch} sentence{'s' * (options.batch > 1)}, {sum(len(s.split()) for s in self._batch)} words"
 
