@@ -18,7 +18,7 @@ from affectrt_export import variants as known
 from affectrt_export.job import Job, digest, digest_of_feeds
 from affectrt_export.parity import parity
 from affectrt_export.publish import Identity
-from affectrt_export.report.record import DataSet, Record
+from affectrt_export.report.record import REFUSED, DataSet, Record
 from affectrt_export.spec import (
     F32,
     Bounds,
@@ -78,20 +78,34 @@ class Result:
     """What an export gave."""
 
     pack: Path | None
-    """None where nothing passed."""
+    """None where nothing passed, or where the pack that was there stays."""
     report: Path
     record: Record
+    kept: Path | None = None
+    """The pack that was to be replaced and stays as it was, since something that was asked for was refused."""
 
     @property
     def passed(self) -> bool:
         """Whether everything that was asked for is published."""
         return self.record.passed and self.pack is not None
 
+    @property
+    def said(self) -> str:
+        """Which pack there is now and what it holds, in a sentence."""
+        refused = " and ".join(one.name for one in self.record.variants if one.status == REFUSED)
+        if self.kept is not None:
+            return f"{self.kept} stays as it was: {refused or 'what was asked for'} was refused"
+        if self.pack is None:
+            return "none, nothing passed"
+        held = ", ".join(one.name for one in self.record.variants if one.published)
+        return f"{self.pack} holds {held}" + (f"; {refused} was refused and is not in it" if refused else "")
+
 
 def export(request: Request, progress: Progress | None = None) -> Result:
     """Makes, judges and publishes. Raises ExportError for a model or data that cannot be used, FileExistsError where the pack is there.
 
-    What a gate refuses is no error: it is in the record, and not in the pack.
+    What a gate refuses is no error: it is in the record, and not in the pack. Where a pack is to be replaced, anything refused leaves that
+    one as it was, and the report goes to NAME.refused.report, so that the old pack keeps its own.
     """
     name = request.identity.name
     target = request.out / name
@@ -104,7 +118,11 @@ def export(request: Request, progress: Progress | None = None) -> Result:
     request = _with_golden(request)
     request.out.mkdir(parents=True, exist_ok=True)
     with Job(request.out / f".{name}.work") as job:
-        result = _Export(request, kinds, job, progress).run()
+        try:
+            result = _Export(request, kinds, job, progress).run()
+        except ExportError:
+            job.remove()  # the same steps would end there again; only what was interrupted can go on
+            raise
         job.remove()
     return result
 
@@ -293,18 +311,14 @@ class _Export:
         sets = [DataSet("calibration", self.calibration.name, len(self.calibration))]
         if len(self.evaluation.truth):
             sets.append(DataSet("validation", self.evaluation.name, len(self.evaluation)))
-        record = Record.of(
-            self.model,
-            outcomes,
-            command=request.command or identity.command,
-            bounds=request.bounds,
-            parity=parted,
-            data=sets,
-            seeds={"split": request.seed},
-            license=request.license,
-            name=identity.name,
-            notes=self.notes,
-        )
+        stays = request.out / identity.name
+        if stays.exists() and not (outcomes and all(outcome.published for outcome in outcomes)):
+            self.notes.append("A pack of this name was there and stays as it was: nothing of this export was published.")
+            record = self._record(parted, outcomes, sets, ())
+            place = request.out / f"{identity.name}.refused.report"
+            report.write(record, place)
+            return Result(None, place, record, kept=stays)
+        record = self._record(parted, outcomes, sets, request.variants)
         place = request.out / f"{identity.name}.report"
         fp32 = next((outcome.quality for outcome in outcomes if outcome.kind.name == REFERENCE), None)
         pack = publish.publish(
@@ -320,6 +334,22 @@ class _Export:
         if pack is None:
             report.write(record, place)
         return Result(pack, place, record)
+
+    def _record(self, parted: Sequence[Finding], outcomes: Sequence[Outcome], sets: Sequence[DataSet], carried: Sequence[str]) -> Record:
+        request, name = self.request, self.request.identity.name
+        return Record.of(
+            self.model,
+            outcomes,
+            command=request.command or request.identity.command,
+            bounds=request.bounds,
+            parity=parted,
+            data=sets,
+            seeds={"split": request.seed},
+            license=request.license,
+            name=name,
+            notes=self.notes,
+            carried=carried,
+        )
 
 
 def calibrated(model: Model, logits: F32, given: Examples) -> Model:

@@ -18,6 +18,7 @@ import affectrt as art
 import numpy as np
 import onnx
 import pytest
+from affectrt.cli.variants import summary
 from affectrt.verify import verify
 from affectrt_export import measure
 from affectrt_export.onnx_graph import Graph
@@ -176,6 +177,51 @@ def test_what_cannot_be_saved_is_refused_and_the_rest_is_published(given: Path, 
     assert code == 1 and not said["passed"] and said["pack"] == ""
     assert "int8: size: " in err and not (tmp_path / "faces").exists()
     assert "refused" in (tmp_path / "faces.report" / "report.md").read_text()
+
+
+def test_a_refusal_leaves_the_pack_that_was_to_be_replaced(given: Path, tmp_path: Path) -> None:
+    code, said, err = export(arguments(given, tmp_path, "--variants", "int8,fp32,master"))
+    assert code == 0, err
+    before = content(tmp_path)
+    code, said, err = export(arguments(given, tmp_path, "--variants", "int8,fp32", "--replace", "--max-size-ratio", "0.01"))
+    assert code == 1 and said["pack"] == "" and said["kept"] == str(tmp_path / "faces"), err
+    after = content(tmp_path)
+    assert {name: after[name] for name in before} == before, "pack and report as they were"
+    record = read_report(tmp_path / "faces.refused.report")
+    assert [(one.name, one.status) for one in record.variants] == [("fp32", "not carried"), ("int8", "refused")]
+    text = (tmp_path / "faces.refused.report" / "report.md").read_text()
+    assert "Nothing was published of faces" in text and "stays as it was" in text and "is published" not in text
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["faces", "faces.refused.report", "faces.report"]
+    code, said, err = export(arguments(given, tmp_path, "--variants", "int8", "--replace"))
+    assert code == 0 and art.open_pack(str(tmp_path / "faces")).variants == ("int8",), err
+
+
+def test_the_last_line_says_what_the_pack_holds(given: Path, tmp_path: Path) -> None:
+    argv = arguments(given, tmp_path, "--variants", "int8,fp32", "--max-size-ratio", "0.01")
+    out, _ = start([*argv[:-1], "table"]).communicate(timeout=300)
+    assert out.splitlines()[-1] == f"pack: {tmp_path / 'faces'} holds fp32; int8 was refused and is not in it"
+
+
+def test_the_reference_is_published_only_where_the_pack_carries_it(given: Path, tmp_path: Path) -> None:
+    code, said, err = export(arguments(given, tmp_path, "--variants", "int8"))
+    assert code == 0, err
+    assert {one["variant"]: one["status"] for one in said["variants"]} == {"fp32": "not carried", "int8": "published"}
+    record = read_report(tmp_path / "faces.report")
+    assert record.passed and record.variant("fp32").score > 0.8
+    text = (tmp_path / "faces.report" / "report.md").read_text()
+    assert "Everything passed: the one variant of faces" in text and "fp32 | published" not in text
+    inspected = summary(art.open_pack(str(tmp_path / "faces")).manifest, tmp_path / "faces")
+    assert inspected.rows[0]["status"] == "published" and not any("cannot be read" in note for note in inspected.notes)
+
+
+def test_a_refused_export_leaves_no_work_folder(given: Path, tmp_path: Path) -> None:
+    with np.load(given / "judge.npz") as read:
+        np.savez(tmp_path / "mixed.npz", **{**read, "labels": (read["labels"] + 1) % 3})
+    argv = arguments(given, tmp_path / "out")
+    argv[argv.index("--data") + 1] = str(tmp_path / "mixed.npz")
+    code, _, err = export(argv)
+    assert code == 1 and "mixed up" in err
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_gate_that_is_off_is_named_in_the_report(given: Path, tmp_path: Path) -> None:

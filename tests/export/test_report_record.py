@@ -98,7 +98,7 @@ def broken(change: Any) -> str:
         (lambda d: d["variants"][1]["findings"][0].update(passed=1), r"variants\[1\].findings\[0\].passed: true or false"),
         (lambda d: d["variants"][1]["findings"][0].update(value="NaN"), r"findings\[0\].value: a number was expected"),
         (lambda d: d["variants"][1]["findings"][0].update(value=10**400), r"findings\[0\].value: a number was expected"),
-        (lambda d: d["variants"][1].update(status="fine"), "published, repaired, refused was expected"),
+        (lambda d: d["variants"][1].update(status="fine"), "published, repaired, refused, not carried was expected"),
         (lambda d: d["variants"][1].update(name="fp32"), "fp32 twice"),
         (lambda d: d.update(variants={}), "variants: a list was expected"),
         (lambda d: d.update(bounds=[]), "bounds: an object was expected"),

@@ -128,8 +128,14 @@ def show(result: Result, output: Format) -> None:
     for finding in result.record.parity:
         if not finding.passed:
             note(f"parity: {finding.detail}")
-    document = {"pack": str(result.pack or ""), "report": str(result.report), "passed": result.passed, "variants": rows}
-    places = [f"pack: {result.pack or 'none, nothing passed'}", f"report: {result.report}"]
+    document = {
+        "pack": str(result.pack or ""),
+        "kept": str(result.kept or ""),
+        "report": str(result.report),
+        "passed": result.passed,
+        "variants": rows,
+    }
+    places = [f"report: {result.report}", f"pack: {result.said}"]
     write(Report(COLUMNS, rows, document, f"{result.record.name}", places), output)
     if not result.passed:
         raise typer.Exit(FAILED)

@@ -24,8 +24,8 @@ MAX_BYTES = 80_000
 
 INK, FAINT, GRID, PAPER, BAND, STRIPE = "#1f2937", "#9ca3af", "#e5e7eb", "#ffffff", "#eef6f1", "#f5f6f8"
 GOOD, WARN, BAD = "#009e73", "#e69f00", "#d55e00"
-STATUS = {"published": GOOD, "repaired": WARN, "refused": BAD}
 REFERENCE = "#6b7280"
+STATUS = {"published": GOOD, "repaired": WARN, "refused": BAD, "not carried": REFERENCE}
 # Told apart by people with the common colour-vision deficiencies (after Okabe and Ito), and by its marker as well.
 SERIES = ("#1f83c9", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#8b6914", "#7f5ab6")
 MARKERS = ("o", "s", "D", "^", "v", "P", "X", "p")

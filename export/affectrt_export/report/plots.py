@@ -32,7 +32,7 @@ from affectrt_export.spec import Quality
 FEW = 20
 """Examples in a bin under which its point is hollow: it says little."""
 _LAYERS = 12
-_STATUS_MARKERS = {"published": "o", "repaired": "D", "refused": "X"}
+_STATUS_MARKERS = {"published": "o", "repaired": "D", "refused": "X", "not carried": "s"}
 
 
 def short(name: str, most: int = 24) -> str:

@@ -18,8 +18,8 @@ from affectrt_export.spec import Bounds, Finding, Latency, Layer, Model, Outcome
 SCHEMA = "affectrt-report/1"
 MAX_BYTES = 8 << 20
 """A report.json that is longer is not read."""
-PUBLISHED, REPAIRED, REFUSED = "published", "repaired", "refused"
-STATUSES = (PUBLISHED, REPAIRED, REFUSED)
+PUBLISHED, REPAIRED, REFUSED, NOT_CARRIED = "published", "repaired", "refused", "not carried"
+STATUSES = (PUBLISHED, REPAIRED, REFUSED, NOT_CARRIED)
 DISTRIBUTIONS = ("onnx", "torch", "transformers", "safetensors", "tokenizers", "gguf", "matplotlib", "tensorrt", "tensorrt-rtx-cu13")
 """Beside those that every benchmark record names."""
 
@@ -58,7 +58,8 @@ class Variant:
     parent: str
     """The variant that size and latency were compared with; its own name or "" where there is none."""
     status: str
-    """"published", "repaired" (published after layers were kept in higher precision) or "refused"."""
+    """"published", "repaired" (published after layers were kept in higher precision), "refused", or "not carried": measured only, since
+    the others are held against it; the pack was not to have it."""
     size_bytes: int
     sha256: str = ""
     """Of its file; "" where it was refused."""
@@ -87,8 +88,8 @@ class Variant:
 
     @property
     def published(self) -> bool:
-        """Whether its file may be used."""
-        return self.status != REFUSED
+        """Whether the pack has it."""
+        return self.status in (PUBLISHED, REPAIRED)
 
     @property
     def kept(self) -> Sequence[str]:
@@ -161,12 +162,15 @@ class Record:
         machine: Mapping[str, Any] | None = None,
         versions: Mapping[str, str | None] | None = None,
         commit: str | None = None,
+        carried: Sequence[str] | None = None,
     ) -> Record:
         """The record of an export.
 
         The first of: the outcome named "fp32", the first with a quality, is the reference of `drop`. license, name: where the user gives
         another than the model's. figures: further ones by the name of their variant. machine, versions, commit: None: those of this
-        machine, now. Raises ValueError for two outcomes of one name.
+        machine, now. carried: names of the variants that the pack has if they pass; None: all.
+
+        Raises ValueError for two outcomes of one name.
         """
         reference = next((o for o in outcomes if o.kind.name == "fp32"), next((o for o in outcomes if o.quality), None))
         by_name = {outcome.kind.name: outcome for outcome in outcomes}
@@ -178,7 +182,10 @@ class Record:
             license=license or model.license,
             source=tuple(codec.plain(entry) for entry in model.source),
             command=command,
-            variants=tuple(_variant(o, by_name.get(o.kind.parent), reference, more.get(o.kind.name, ())) for o in outcomes),
+            variants=tuple(
+                _variant(o, by_name.get(o.kind.parent), reference, more.get(o.kind.name, ()), carried is None or o.kind.name in carried)
+                for o in outcomes
+            ),
             reference=reference.kind.name if reference else "fp32",
             bounds=bounds,
             parity=tuple(parity),
@@ -194,8 +201,8 @@ class Record:
 
     @property
     def passed(self) -> bool:
-        """Whether there are variants, the source holds parity and every variant is published, at once or after repair."""
-        return bool(self.variants) and all(one.passed for one in self.parity) and all(one.published for one in self.variants)
+        """Whether there are variants, the source holds parity and no variant was refused."""
+        return bool(self.variants) and all(one.passed for one in self.parity) and all(one.status != REFUSED for one in self.variants)
 
     @property
     def multi_label(self) -> bool:
@@ -222,7 +229,7 @@ class Record:
         return codec.decode(cls, document)
 
 
-def _variant(outcome: Outcome, parent: Outcome | None, reference: Outcome | None, figures: Sequence[Figure]) -> Variant:
+def _variant(outcome: Outcome, parent: Outcome | None, reference: Outcome | None, figures: Sequence[Figure], carried: bool) -> Variant:
     quality = outcome.quality
     drop = None
     if quality is not None and reference is not None and reference is not outcome and reference.quality is not None:
@@ -233,7 +240,7 @@ def _variant(outcome: Outcome, parent: Outcome | None, reference: Outcome | None
         name=outcome.kind.name,
         precision=outcome.kind.precision,
         parent=outcome.kind.parent,
-        status=REFUSED if outcome.onnx is None else REPAIRED if any(one.kept for one in outcome.repairs) else PUBLISHED,
+        status=_status(outcome, carried),
         size_bytes=size,
         sha256="" if outcome.onnx is None else hashlib.sha256(outcome.onnx).hexdigest(),
         requires=tuple(outcome.kind.requires),
@@ -248,6 +255,12 @@ def _variant(outcome: Outcome, parent: Outcome | None, reference: Outcome | None
         size_ratio=_ratio(size, _size(above)) if size and above else None,
         figures=tuple(figures),
     )
+
+
+def _status(outcome: Outcome, carried: bool) -> str:
+    if outcome.onnx is None:
+        return REFUSED
+    return NOT_CARRIED if not carried else REPAIRED if any(one.kept for one in outcome.repairs) else PUBLISHED
 
 
 def _size(outcome: Outcome) -> int:

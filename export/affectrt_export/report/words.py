@@ -7,11 +7,11 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from affectrt_export.report.record import PUBLISHED, REFUSED, REPAIRED, Record, Variant
+from affectrt_export.report.record import NOT_CARRIED, PUBLISHED, REFUSED, REPAIRED, Record, Variant
 from affectrt_export.spec import Bounds, Finding
 
 SWITCHED_OFF = "switched off by the user"
-MARK = {PUBLISHED: "good", REPAIRED: "warn", REFUSED: "bad"}
+MARK = {PUBLISHED: "good", REPAIRED: "warn", REFUSED: "bad", NOT_CARRIED: ""}
 """How a status is coloured; its word always stands beside the colour."""
 _BOUNDS = {
     "parity_max": "parity, largest difference",
@@ -175,15 +175,18 @@ def opening(record: Record) -> list[tuple[str, str]]:
 
 
 def _summary(record: Record, good: Sequence[Variant]) -> tuple[str, str]:
-    name, count = clean(record.name), len(record.variants)
+    name, others = clean(record.name), [v for v in record.variants if v.status == NOT_CARRIED]
+    count = len(record.variants) - len(others)
     what = f"{name} ({clean(record.task)})" if record.task else name
     if not count:
-        return "bad", f"Nothing was made of {what}."
+        return "bad", f"Nothing was {'published' if others else 'made'} of {what}."
     made = f"{listed([_with_status(v) for v in good])} {'is' if len(good) == 1 else 'are'} published"
     if record.passed:
         if count == 1:
             return "good", f"Everything passed: the one variant of {what}, {_with_status(good[0])}, is published."
         return "good", f"Everything passed: all {count} variants of {what}: {made}."
+    if others and not good:
+        return "bad", f"Nothing was published of {what}: {listed([clean(v.name) for v in record.variants if v.status == REFUSED])} failed."
     if not good:
         return "bad", f"Nothing may be published: {'the one variant' if count == 1 else f'all {count} variants'} of {what} failed."
     return "bad", f"Not everything passed: of {count} variants of {what}, {made}."

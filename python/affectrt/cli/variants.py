@@ -15,7 +15,7 @@ from typing import Any
 
 SCHEMA = "affectrt-report/1"
 MAX_BYTES = 8 << 20
-_STATUSES = ("published", "repaired", "refused")
+_STATUSES = ("published", "repaired", "refused", "not carried")
 _PERCENTILES = ("p50_ms", "p90_ms", "p95_ms", "p99_ms")
 _MAX_REFUSED = 32
 _MAX_NAME = 64
