@@ -10,9 +10,9 @@ What it does:
   AFFECTRT_CUDA_LIBRARY), device addresses are its addresses. A run with such tensors that is not synchronised stands on the session's
   stream like a kernel, if the driver has `fake_cuda_enqueue`; without, what stood on the stream before it is done first, then the run.
 * A graph replays with the tensors that it was captured with; binding others under its number is a violation.
-* A session of a TensorRT provider with a cache takes its engine from there, or builds one into it. AFFECTRT_FAKE_ORT_BUILDS names a file that
-  gets a line for each build, AFFECTRT_FAKE_ORT_HOLD one that no build ends before it is gone; AFFECTRT_FAKE_ORT_BUILD_FAULT is the text that
-  builds fail with, or "abort".
+* A session of a TensorRT provider with a cache takes its engine from there, or builds one into it. AFFECTRT_FAKE_ORT_BUILDS names a file
+  that gets a line for each build, AFFECTRT_FAKE_ORT_HOLD one that no build ends before it is gone; AFFECTRT_FAKE_ORT_BUILD_FAULT is the
+  text that builds fail with, or "abort".
 * A library whose name ends in `.fake` is a text file of devices (`plugin_file`).
 
 A process opens one ONNX Runtime. The tests of this folder's neighbours open the fake through a small library of their own (`probe()`), so
