@@ -14,6 +14,7 @@ U8 = NDArray[np.uint8]
 GUARD_BYTES = 512
 # What memory holds that nobody wrote: as floats no numbers, and zeros. A result that differs between the two has read such memory.
 LEFTOVERS = (0xFF, 0x00)
+UNWRITTEN = np.uint8(0xA5)  # what the host sees there afterwards: neither zeros nor a likely result
 
 
 class Memory:
@@ -54,7 +55,7 @@ class Memory:
         if not self._writable:
             assert (first == self._content).all(), f"{self.name}: an input was written to"
         self.written = self.written | same
-        self._content = np.where(self.written, first, np.uint8(0))
+        self._content = np.where(self.written, first, UNWRITTEN)
 
 
 class Clock:

@@ -127,7 +127,10 @@ class Faces:
     def check(self) -> None:
         """Strict mode on the GPU against the CPU: frames of the host and of device memory, one after another, so that smoothing shows."""
         many = 4 if self._quick else 16
-        alike = [("float32 networks", {"expression": "xception-fer7"}, ALIKE), ("default packs", {}, ALIKE_DEFAULT)]
+        alike: list[tuple[str, dict[str, Any], dict[str, float]]] = [
+            ("float32 networks", {"expression": "xception-fer7"}, ALIKE),
+            ("default packs", {}, ALIKE_DEFAULT),
+        ]
         if not self._quick:
             alike.append(("landmarks", {"expression": "xception-fer7", "landmarks": True}, ALIKE))
         for name, options, bounds in alike[1:] if self._quick else alike:

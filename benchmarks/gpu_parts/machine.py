@@ -7,6 +7,7 @@ import importlib.metadata
 import os
 import shutil
 import subprocess
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +43,9 @@ def require(device: str) -> None:
     if device not in names:
         raise NotHereError(f"--device {device}: this machine has {', '.join(names)}; python benchmarks/gpu.py --device {names[0]}")
     if not _core.cuda_kernel_images():
-        mend = (
-            "export CUDACXX=/usr/local/cuda/bin/nvcc" if jetson else "pip install 'nvidia-cuda-nvcc==13.0.*' 'nvidia-cuda-runtime==13.0.*'"
-        )
-        raise NotHereError(
-            f"this build of affectrt has no kernels: {mend}, then pip install --no-cache-dir -C cmake.define.AFFECTRT_CUDA=ON ."
-        )
+        nvcc = "/usr/local/cuda/bin/nvcc" if jetson else "/path/to/nvcc"
+        mend = f"CUDACXX={nvcc} pip install --force-reinstall --no-deps -C cmake.define.AFFECTRT_CUDA=ON . (nvcc: docs/gpu.md)"
+        raise NotHereError(f"this build of affectrt has no kernels: {mend}")
     try:
         find_and_set_library()
         info = _core.ort_info()
@@ -61,7 +59,7 @@ def require(device: str) -> None:
 def _runtime_command(jetson: dict[str, Any] | None) -> str:
     if jetson:
         return "install the onnxruntime-gpu wheel for this JetPack (docs/gpu.md)"
-    return "pip uninstall -y onnxruntime && pip install --force-reinstall onnxruntime-gpu"
+    return "pip uninstall -y onnxruntime && pip install --force-reinstall 'onnxruntime-gpu>=1.23'"
 
 
 def describe(device: str) -> dict[str, Any]:
@@ -114,7 +112,12 @@ def free_bytes(device: str) -> int | None:
 
 
 def one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
+    """Its text; of one without a text, as a bare assert's, the line that raised it."""
+    text = " ".join(str(error).split())
+    if text or error.__traceback__ is None:
+        return text or type(error).__name__
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {Path(last.filename).name}:{last.lineno}: {last.line}"
 
 
 def _version(name: str) -> str | None:

@@ -145,7 +145,7 @@ def test_no_kernels(monkeypatch):
     gpu = type("Gpu", (), {"name": "cuda:0"})
     monkeypatch.setattr(_core, "cuda_devices", lambda: [gpu])
     monkeypatch.setattr(_core, "cuda_kernel_images", lambda: [])
-    with pytest.raises(machine.NotHereError, match=r"no kernels: .*AFFECTRT_CUDA=ON"):
+    with pytest.raises(machine.NotHereError, match=r"no kernels: CUDACXX=.*AFFECTRT_CUDA=ON"):
         machine.require("cuda:0")
 
 
