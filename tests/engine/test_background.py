@@ -362,3 +362,16 @@ show(provider=other.provider)
     assert shown[0]["listed"][1] == [True, ["expression: fernet-fer7"], TENSORRT, True] and shown[0]["listed"][0][0] is False
     assert shown[0]["removed"] == [["expression: fernet-fer7"]] and shown[0]["left"] == [False]
     assert shown[1] == {"provider": TENSORRT}
+
+
+def test_the_command_line_lists_and_clears(machine, monkeypatch, capsys):
+    from affectrt.cli.app import build as application
+
+    machine.run("expression(strict=True)")
+    (folder,) = machine.whole()
+    monkeypatch.setenv("AFFECTRT_CACHE_DIR", str(machine.cache))
+    for command, rows in [("list", 1), ("clear", 1), ("list", 0)]:
+        application()(["engines", command, "-o", "json"], standalone_mode=False)
+        listed = json.loads(capsys.readouterr().out)
+        assert len(listed) == rows
+        assert all(row["key"] == folder.name and row["state"] == "whole" and row["size_mb"] > 0 for row in listed)
