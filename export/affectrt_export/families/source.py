@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from affectrt.packs.add import _spdx
+from affectrt.packs.spdx import spdx
 
 from affectrt_export.families.base import Options
 from affectrt_export.spec import ExportError
@@ -154,14 +154,18 @@ def entries(source: Source, files: list[Path], license: str) -> list[dict[str, A
 
 
 def license_of(source: Source, options: Options) -> str:
-    """SPDX id: the user's word, or the front matter of README.md as hubs have it; "" if neither says."""
+    """SPDX id: the user's word, or the front matter of README.md as hubs have it; "" if neither says. ExportError: not of SPDX."""
     said = options.license
     readme = source.place / "README.md"
     if not said and source.place.is_dir() and readme.is_file():
         head = re.match(r"---\s*\n(.*?)\n---", readme.read_text(encoding="utf-8", errors="replace"), re.DOTALL)
         line = re.search(r"^license:\s*[\"']?([\w.+-]+)", head[1], re.MULTILINE) if head else None
         said = line[1] if line and line[1].lower() not in ("other", "unknown") else ""
-    return _spdx(said)
+    try:
+        return spdx(said) if said else ""
+    except ValueError as error:
+        where = "--license" if options.license else f"{source.origin}: README.md: license"
+        raise ExportError(f"{where}: {error}" + ("" if options.license else "; --license can say")) from None
 
 
 def name_of(source: Source, options: Options) -> str:

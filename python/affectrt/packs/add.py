@@ -17,6 +17,7 @@ from affectrt import _core
 from affectrt.errors import PackError
 from affectrt.packs.bare import BareModel, read_bare
 from affectrt.packs.cache import cache_root, disk_errors, file_lock, sha256_of
+from affectrt.packs.spdx import spdx
 
 __all__ = ["add"]
 
@@ -34,14 +35,15 @@ def add(
 ) -> Path:
     """Makes a pack of a model file and returns its folder.
 
-    name: of the pack; without it, made from the file's metadata. license: SPDX id where the metadata names none.
-    contract: JSON file of an ONNX model's contract. replace: over an added pack of the same name.
+    name: of the pack; without it, made from the file's metadata. license: SPDX id or expression where the
+    metadata names none. contract: JSON file of an ONNX model's contract. replace: over an added pack of the same name.
 
-    Raises PackError: not a model file, no licence, no contract, a contract the parser refuses, a name that is taken, a full disk. The
-    golden vector of a GGUF is made by tokenising with llama-cpp-python: PackError if that is not installed.
+    Raises PackError: not a model file, no licence or one that SPDX has not, no contract, a contract the parser refuses, a name that is
+    taken, a full disk. The golden vector of a GGUF is made by tokenising with llama-cpp-python: PackError if that is not installed.
     """
     path = Path(file).expanduser()
     model = read_bare(path)
+    license = _licence(path, license)
     if contract is None and model.format == "onnx":
         raise PackError(f"{path}: an ONNX file does not say how to feed it; write its contract as JSON (docs/packs.md) and pass contract=")
     if contract is None:
@@ -124,7 +126,7 @@ def _of_gguf(path: Path, model: BareModel, name: str | None, license: str | None
     chosen = license or model.license
     if chosen is None:
         raise PackError(f"{path}: expected a licence in the metadata of the file, got none; pass license= with its SPDX id")
-    chosen = _spdx(chosen)
+    chosen = _spelled(chosen)
     if model.precision is None:
         raise PackError(f"{path}: expected a precision that the pack format knows, got file type {model.metadata.get('general.file_type')}")
     slug = name or re.sub(r"[^a-z0-9]+", "-", (model.name or path.stem).lower()).strip("-")[:64]
@@ -176,10 +178,20 @@ def _of_gguf(path: Path, model: BareModel, name: str | None, license: str | None
     return manifest, {"CARD.md": card.encode(), file: path, "golden/exam.tokens.npy": _prompt_tokens(path, model)}
 
 
-def _spdx(text: str) -> str:
-    """Hub metadata writes ids in lower case ("apache-2.0"); the common ones get their SPDX spelling."""
-    known = {"apache-2.0": "Apache-2.0", "mit": "MIT", "bsd-3-clause": "BSD-3-Clause", "cc-by-4.0": "CC-BY-4.0", "cc0-1.0": "CC0-1.0"}
-    return known.get(text.lower(), text)
+def _licence(path: Path, license: str | None) -> str | None:
+    """What the user says, in its right spelling. PackError where SPDX has nothing of the kind."""
+    try:
+        return None if license is None else spdx(license)
+    except ValueError as error:
+        raise PackError(f"{path}: license: {error}") from None
+
+
+def _spelled(license: str) -> str:
+    """Metadata may name what SPDX has not; that stays as it is."""
+    try:
+        return spdx(license)
+    except ValueError:
+        return license
 
 
 def _prompt_tokens(path: Path, model: BareModel) -> bytes:
