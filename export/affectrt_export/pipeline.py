@@ -13,7 +13,7 @@ from pathlib import Path
 import onnxruntime
 from affectrt import __version__
 
-from affectrt_export import calibrate, checks, data, gate, golden, measure, publish, repair, report
+from affectrt_export import asked, calibrate, checks, data, gate, golden, measure, publish, repair, report
 from affectrt_export import variants as known
 from affectrt_export.job import Job, digest, digest_of_feeds
 from affectrt_export.parity import parity
@@ -109,11 +109,9 @@ def export(request: Request, progress: Progress | None = None) -> Result:
     """
     name = request.identity.name
     target = request.out / name
-    if target.exists() and not request.replace:
-        raise FileExistsError(f"{target} exists; choose another --name or --out, or allow --replace")
-    if not (request.license or request.model.license):
-        raise ExportError(f"{request.model.name}: the source names no licence of its weights; name it with --license (an SPDX id)")
-    _bounds_fit(request)
+    asked.check_target(target, request.replace)
+    asked.check_licence(request.license or request.model.license, request.model.name)
+    asked.check_judging(request.evaluation is not None, request.bounds)
     kinds = _kinds(request)
     request = _with_golden(request)
     request.out.mkdir(parents=True, exist_ok=True)
@@ -388,13 +386,6 @@ def _with_golden(request: Request) -> Request:
     texts, note = golden.choose(contract, identity.sentences, (request.evaluation, request.calibration))
     identity = dataclasses.replace(identity, sentences=texts)
     return dataclasses.replace(request, identity=identity, notes=[*request.notes, *([note] if note else [])])
-
-
-def _bounds_fit(request: Request) -> None:
-    asked = [name for name in ("accuracy_drop", "class_drop") if getattr(request.bounds, name) is not None]
-    if request.evaluation is None and asked:
-        flags = " and ".join(f"--max-{name.replace('_', '-')} off" for name in asked)
-        raise ExportError(f"no labelled data, which the accuracy gates need: give --data, or switch them off with {flags}")
 
 
 def _kinds(request: Request) -> list[VariantKind]:

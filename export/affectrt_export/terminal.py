@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import typer
 from affectrt.cli.errors import FAILED, errors_to_exit, note, one_line
 from affectrt.cli.progress import Bar
+from affectrt.packs.spdx import spdx
 
 from affectrt_export.spec import ExportError
 
@@ -46,6 +47,31 @@ def bound(text: str, flag: str) -> float | None:
     if not 0 <= value < float("inf"):
         raise typer.BadParameter(f"a number from 0 on, or {OFF!r}, was expected, got {text!r}", param_hint=flag)
     return value
+
+
+def licence(text: str) -> str:
+    """An SPDX id or expression in its right spelling; "" stays."""
+    try:
+        return spdx(text) if text else ""
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--license") from None
+
+
+def existing(**files: Path | None) -> None:
+    """typer.BadParameter for a file that is not there; each by the name of its flag, with _ for -."""
+    for name, path in files.items():
+        if path is not None and not path.is_file():
+            got = "a folder" if path.is_dir() else "none"
+            raise typer.BadParameter(f"a file was expected, there is {got}: {path}", param_hint=f"--{name.replace('_', '-')}")
+
+
+def among(text: str, known: Sequence[str], flag: str) -> list[str]:
+    """Names with commas between them, each one of `known`, at least one."""
+    names = words(text)
+    wrong = [name for name in names if name not in known]
+    if wrong or not names:
+        raise typer.BadParameter(f"some of {', '.join(known)} were expected, got {', '.join(wrong) or 'none'}", param_hint=flag)
+    return names
 
 
 def words(text: str) -> list[str]:

@@ -55,3 +55,72 @@ def test_a_bound_is_a_number_or_off(text: str, tmp_path: Path) -> None:
 def test_bounds_and_words() -> None:
     assert bound("0.01", "--x") == 0.01 and bound("OFF", "--x") is None and OFF == "off"
     assert words(" int8, fp32,,") == ["int8", "fp32"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """As much of a checkpoint as can be judged without loading it."""
+    place = tmp_path / "net"
+    place.mkdir()
+    (place / "config.json").write_text("{}")
+    return place
+
+
+@pytest.fixture
+def unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No model may be read."""
+
+    def read(*given: object, **more: object) -> None:
+        raise AssertionError("the model was loaded")
+
+    monkeypatch.setattr("affectrt_export.families.read", read)
+
+
+OPEN = ("--max-accuracy-drop", "off", "--max-class-drop", "off")
+
+
+@pytest.mark.usefixtures("unread")
+@pytest.mark.parametrize(
+    ("more", "code", "expected"),
+    [
+        (("--license", "My own"), 2, "an SPDX id of a licence"),
+        (("--license", "Apache-2.1"), 2, "LicenseRef-NAME"),
+        (("--license", "MIT", "--data", "none.tsv"), 2, "a file was expected, there is none"),
+        (("--license", "MIT", "--labels", "."), 2, "there is a folder"),
+        (("--license", "MIT", "--variants", "int8,int9"), 2, "got int9"),
+        (("--license", "MIT", "--variants", ","), 2, "got none"),
+        (("--license", "MIT"), 1, "no labelled data, which the accuracy gates need"),
+        ((*OPEN, "--name", "free"), 1, "names no licence"),
+        ((*OPEN, "--license", "MIT", "--name", "there"), 1, "there exists; choose another --name"),
+        ((*OPEN, "--license", "MIT"), 1, "net exists; choose another --name"),
+    ],
+)
+def test_a_call_is_judged_before_the_model_is_loaded(folder: Path, tmp_path: Path, more: tuple[str, ...], code: int, expected: str) -> None:
+    for name in ("there", "net"):
+        (tmp_path / "out" / name).mkdir(parents=True)
+    found, said = run("model", folder, "--out", tmp_path / "out", *more)
+    assert found == code and expected in " ".join(said.replace("│", "").split()), said
+
+
+@pytest.mark.usefixtures("unread")
+def test_an_onnx_file_is_judged_by_its_contract(tmp_path: Path) -> None:
+    (tmp_path / "net.onnx").write_bytes(b"not looked at")
+    (tmp_path / "c.json").write_text('{"name": "there"}')
+    argv = ("model", tmp_path / "net.onnx", "--contract", tmp_path / "c.json", *OPEN, "--out", tmp_path)
+    code, said = run(*argv)
+    assert code == 1 and "names no licence" in said
+    (tmp_path / "there").mkdir()
+    code, said = run(*argv, "--license", "MIT")
+    assert code == 1 and "there exists; choose another --name" in said
+
+
+def test_the_licence_of_a_readme_is_held_against_spdx(folder: Path, tmp_path: Path) -> None:
+    (folder / "README.md").write_text("---\nlicense: gemma\n---\n")
+    code, said = run("model", folder, "--out", tmp_path / "out", *OPEN)
+    assert code == 1 and "README.md: license" in said and "'gemma'" in said and "--license can say" in said
+
+
+@pytest.mark.parametrize(("more", "expected"), [(("--data", "none.tsv"), "a file was expected"), (("--to", "int9"), "got int9")])
+def test_derive_is_judged_first_too(tmp_path: Path, more: tuple[str, str], expected: str) -> None:
+    code, said = run("derive", "minilm-goemotions", "--to", "fp16", "--out", tmp_path / "out", *more)
+    assert code == 2 and expected in " ".join(said.replace("│", "").split()) and list(tmp_path.iterdir()) == []

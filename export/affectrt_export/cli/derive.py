@@ -9,7 +9,7 @@ import typer
 from affectrt.cli.output import Format, OutputOption
 
 from affectrt_export.cli.model import show
-from affectrt_export.terminal import Bars
+from affectrt_export.terminal import Bars, among, existing
 
 
 def derive(
@@ -25,6 +25,8 @@ def derive(
     """Derive variants for this device from a pack's weight-only master or dynamic int8 file; they pass the same gates as in an export."""
     from affectrt_export import derived
 
+    existing(data=data)
+    among(to, derived.DERIVED, "--to")
     with Bars() as progress:
         result = derived.derive(pack, to, out, data=data, replace=replace, progress=progress)
     show(result, output)

@@ -11,7 +11,7 @@ import typer
 from affectrt.cli.errors import FAILED, note
 from affectrt.cli.output import Format, OutputOption, Report, write
 
-from affectrt_export.terminal import Bars, bound, plain_argument, words
+from affectrt_export.terminal import Bars, bound, existing, licence, plain_argument, words
 
 if TYPE_CHECKING:
     from affectrt_export.gguf import Exported
@@ -44,6 +44,8 @@ def gguf(
     """
     from affectrt_export.gguf import Limits, Measuring, Options, export_gguf
 
+    existing(text=text, calibration_text=calibration_text)
+
     limits = Limits(
         perplexity_ratio=bound(max_perplexity_ratio, "--max-perplexity-ratio"),
         kl_mean=bound(max_kl, "--max-kl"),
@@ -52,7 +54,7 @@ def gguf(
     )
     options = Options(
         name=name,
-        license=license,
+        license=licence(license),
         revision=revision,
         calibration_text=calibration_text,
         measuring=Measuring(limits=limits, importance=importance, threads=threads, allow_requantise=allow_requantise),

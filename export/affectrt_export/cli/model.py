@@ -11,7 +11,7 @@ import typer
 from affectrt.cli.errors import FAILED, note
 from affectrt.cli.output import Format, OutputOption, Report, write
 
-from affectrt_export.terminal import Bars, bound, plain_argument, words
+from affectrt_export.terminal import Bars, among, bound, existing, licence, plain_argument
 
 if TYPE_CHECKING:
     from affectrt_export.pipeline import Result
@@ -57,12 +57,15 @@ def model(
 
     Exit code 1 if any variant that was asked for is refused; it is then not in the pack. Started again after a kill, it goes on.
     """
+    from affectrt_export import asked, pipeline
     from affectrt_export import data as labelled
     from affectrt_export import families as known
-    from affectrt_export import pipeline
-    from affectrt_export.variants import Options
+    from affectrt_export.variants import KINDS, Options
 
+    # What can be judged without the model is judged before it is loaded.
     limits = _bounds(max_parity, max_accuracy_drop, max_class_drop, max_latency_ratio, max_size_ratio)
+    existing(data=data, calibration=calibration, data_labels=data_labels, labels=labels, contract=contract)
+    names, license = among(variants, KINDS, "--variants"), licence(license)
     reading = known.Options(
         task=task,
         name=name or "",
@@ -74,6 +77,8 @@ def model(
         size_px=size_px,
         arch=arch,
     )
+    asked.check_judging(data is not None, limits)
+    asked.check_source(source, reading, out, replace)
     read = known.read(source, family=family, options=reading)
     judged = None if data is None else labelled.read(data, read.contract, labels=data_labels)
     calibrating = None if calibration is None else labelled.read(calibration, read.contract, labels=data_labels)
@@ -82,7 +87,7 @@ def model(
         model=read,
         identity=_identity(read, name or read.name, version, intended_use, known_limit or [], command),
         out=out,
-        variants=words(variants),
+        variants=names,
         evaluation=judged,
         calibration=calibrating,
         bounds=limits,
