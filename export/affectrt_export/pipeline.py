@@ -55,7 +55,7 @@ class Request:
     variants: Sequence[str]
     """Names of variants; the first that passes is the pack's own first choice."""
     evaluation: Examples | None = None
-    """None: nothing labelled; then the accuracy gates must have been switched off."""
+    """None: nothing labelled; then the accuracy gates must be off."""
     calibration: Examples | None = None
     """None: some of the evaluation examples, which then do not judge."""
     bounds: Bounds = field(default_factory=Bounds)
@@ -152,7 +152,7 @@ class _Export:
         given = self.request.evaluation
         if given is None:
             feeds = list(publish.feeds_of(self.model.contract, self.request.identity).values())
-            self.notes.append("No labelled data was given: the accuracy gates were switched off, and nothing is known of how right it is.")
+            self.notes.append("No labelled data was given: accuracy was not judged, and nothing is known of how right the answers are.")
             none = Examples("no labelled data", feeds, _no_truth(self.model.contract))
             return self.request.calibration or none, none
         parts = data.split(given, self.request.calibration, seed=self.request.seed)

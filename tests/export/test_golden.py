@@ -128,6 +128,14 @@ def test_derived_packs_keep_the_golden_texts_that_are_read(pack: Path, foreign: 
     of = [json.loads((folder / "pack.json").read_text())["golden"] for folder in (pack, result.pack)]
     assert [entry["input"] for entry in of[0]] == [entry["input"] for entry in of[1]]
     assert read_report(result.report).passed
+    said = (result.report / "report.md").read_text()
+    assert "Accuracy was not judged" in said and "Everything passed" not in said and "switched off" not in said.lower()
+
+
+def test_derive_says_that_accuracy_was_not_judged(pack: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(cli.app, ["derive", str(pack), "--to", "fp32", "--out", str(tmp_path)])
+    assert done.exit_code == 0 and "accuracy was not judged: no labelled data was given (--data)" in done.output
+    assert "accuracy is not judged" in " ".join(CliRunner().invoke(cli.app, ["derive", "--help"]).output.replace("│", "").split())
 
 
 def test_bench_measures_what_the_tokenizer_reads(pack: Path, tmp_path: Path) -> None:

@@ -125,6 +125,17 @@ def test_a_gate_that_could_not_judge_here_was_not_switched_off() -> None:
     assert "| latency | not judged | NaN | at most 1 |" in text and "switched off" not in text
 
 
+def test_without_labelled_data_accuracy_was_not_judged_and_not_switched_off() -> None:
+    open_bounds = Bounds(accuracy_drop=None, class_drop=None)
+    plain = [dataclasses.replace(outcome, quality=None, findings=GOOD[2:]) for outcome in (FP32, INT8)]
+    text = markdown(record(*plain, bounds=open_bounds, data=[]))
+    assert "Accuracy was not judged: no labelled data was given" in text
+    assert "Everything passed" not in text and "switched off" not in text
+    assert text.count("not judged: no labelled data was given |") == 2
+    text = markdown(record(FP32, dataclasses.replace(INT8, findings=GOOD[2:]), bounds=open_bounds))
+    assert "Switched off by the user" in text and "no labelled data" not in text, "there was data"
+
+
 def test_parity() -> None:
     held = [Finding("parity", True, 1.1e-6, 1e-3, "largest difference: example 3, logits[2]")]
     lost = [*held, Finding("parity", False, 0.98, 0.9999, "least cosine: example 9")]

@@ -17,12 +17,15 @@ def derive(
     to: Annotated[str, typer.Option(help="With commas: fp32, fp16, int8-trt.")],
     out: Annotated[Path, typer.Option(help="Folder that the new pack's folder and its report are written to.")],
     data: Annotated[
-        Path | None, typer.Option(help="Labelled data that judges the variants; int8-trt is then calibrated with it too.")
+        Path | None, typer.Option(help="Labelled data that judges accuracy, which is else not judged; int8-trt is calibrated with it too.")
     ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Take the place of a pack that is there.")] = False,
     output: OutputOption = Format.table,
 ) -> None:
-    """Derive variants for this device from a pack's weight-only master or dynamic int8 file; they pass the same gates as in an export."""
+    """Derive variants for this device from a pack's weight-only master or dynamic int8 file.
+
+    They pass the gates of an export; without --data that is parity, speed and size, and accuracy is not judged.
+    """
     from affectrt_export import derived
 
     existing(data=data)

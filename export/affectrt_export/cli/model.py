@@ -112,6 +112,8 @@ def families(output: OutputOption = Format.table) -> None:
 
 def show(result: Result, output: Format) -> None:
     """Tells what an export gave; exit code 1 if anything was refused."""
+    from affectrt_export.report.words import unlabelled
+
     rows: list[dict[str, Any]] = []
     for one in result.record.variants:
         failed = [finding for finding in one.findings if not finding.passed]
@@ -141,6 +143,8 @@ def show(result: Result, output: Format) -> None:
         "variants": rows,
     }
     places = [f"report: {result.report}", f"pack: {result.said}"]
+    if unlabelled(result.record):
+        places.insert(0, "accuracy was not judged: no labelled data was given (--data)")
     write(Report(COLUMNS, rows, document, f"{result.record.name}", places), output)
     if not result.passed:
         raise typer.Exit(FAILED)

@@ -144,7 +144,7 @@ def _made(record: Record) -> list[Block]:
         rows = [[one.role, one.name, f"{one.examples:,}", one.sha256 or "-"] for one in record.data]
         blocks.append(Table("Data.", ["for", "data", "examples", "sha256"], rows, frozenset({0, 1, 3})))
     bounds: list[list[Cell | str]] = [
-        [name, Cell(text, "warn" if text == words.SWITCHED_OFF else "")] for name, text in words.bounds(record)
+        [name, Cell(text, "warn" if text in (words.SWITCHED_OFF, words.UNLABELLED) else "")] for name, text in words.bounds(record)
     ]
     blocks.append(Table("Bounds of the gates.", ["gate", "bound"], bounds, frozenset({0, 1})))
     facts = [[name, str(value)] for name, value in (("date", record.date), ("commit", record.commit)) if value]

@@ -11,6 +11,7 @@ from affectrt_export.report.record import NOT_CARRIED, PUBLISHED, REFUSED, REPAI
 from affectrt_export.spec import Bounds, Finding
 
 SWITCHED_OFF = "switched off by the user"
+UNLABELLED = "not judged: no labelled data was given"
 MARK = {PUBLISHED: "good", REPAIRED: "warn", REFUSED: "bad", NOT_CARRIED: ""}
 """How a status is coloured; its word always stands beside the colour."""
 _BOUNDS = {
@@ -22,6 +23,8 @@ _BOUNDS = {
     "latency_ratio": "median latency over the parent's",
     "size_ratio": "size over the parent's",
 }
+_NEED_LABELS = ("accuracy_drop", "class_drop")
+_LABELLED_TASKS = ("face-expression", "text-emotion")
 _GATES = {
     "parity": ("parity_max", "parity_mean", "parity_cosine"),
     "accuracy": ("accuracy_drop",),
@@ -120,13 +123,20 @@ def verdict(finding: Finding) -> tuple[str, str]:
 
 def bounds(record: Record) -> list[tuple[str, str]]:
     """Every bound by its name in words, with what it is."""
-    values = ((said, getattr(record.bounds, key)) for key, said in _BOUNDS.items())
-    return [(said, SWITCHED_OFF if value is None else number(value)) for said, value in values]
+    without = _NEED_LABELS if unlabelled(record) else ()
+    values = ((said, key, getattr(record.bounds, key)) for key, said in _BOUNDS.items())
+    return [(said, number(value) if value is not None else UNLABELLED if key in without else SWITCHED_OFF) for said, key, value in values]
 
 
-def switched_off(of: Bounds) -> list[str]:
+def switched_off(record: Record) -> list[str]:
     """The gates that the user has switched off, in words."""
-    return [words for key, words in _BOUNDS.items() if getattr(of, key) is None]
+    return [said for said, value in bounds(record) if value == SWITCHED_OFF]
+
+
+def unlabelled(record: Record) -> bool:
+    """Whether accuracy was not judged since there was no labelled data to judge it by: that is no choice of the user's."""
+    off = all(getattr(record.bounds, key) is None for key in _NEED_LABELS)
+    return off and record.task in _LABELLED_TASKS and not any(v.quality or v.figures for v in record.variants)
 
 
 def failure(finding: Finding, record: Record, parent: str = "") -> str:
@@ -169,7 +179,9 @@ def opening(record: Record) -> list[tuple[str, str]]:
             lines.append(("bad", f"The fp32 network does not answer as its source does: {failure(finding, record)}."))
     lines += [("bad", _refused(v, record)) for v in record.variants if v.status == REFUSED]
     lines += [("warn", _repaired(v, record)) for v in record.variants if v.status == REPAIRED]
-    if off := switched_off(record.bounds):
+    if unlabelled(record) and good:
+        lines.append(("warn", "Accuracy was not judged: no labelled data was given, and nothing is known of how right the answers are."))
+    if off := switched_off(record):
         lines.append(("warn", f"{_sentence(SWITCHED_OFF)}, so not judged: {'; '.join(off)}."))
     return lines
 
@@ -182,9 +194,10 @@ def _summary(record: Record, good: Sequence[Variant]) -> tuple[str, str]:
         return "bad", f"Nothing was {'published' if others else 'made'} of {what}."
     made = f"{listed([_with_status(v) for v in good])} {'is' if len(good) == 1 else 'are'} published"
     if record.passed:
+        mark, head = ("warn", "What was judged passed, accuracy was not judged") if unlabelled(record) else ("good", "Everything passed")
         if count == 1:
-            return "good", f"Everything passed: the one variant of {what}, {_with_status(good[0])}, is published."
-        return "good", f"Everything passed: all {count} variants of {what}: {made}."
+            return mark, f"{head}: the one variant of {what}, {_with_status(good[0])}, is published."
+        return mark, f"{head}: all {count} variants of {what}: {made}."
     if others and not good:
         return "bad", f"Nothing was published of {what}: {listed([clean(v.name) for v in record.variants if v.status == REFUSED])} failed."
     if not good:
