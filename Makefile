@@ -22,7 +22,7 @@ help:
 	@echo "make demo      set everything up, run the demo"
 	@echo "make test      set everything up, run the tests (PYTEST_ARGS=... adds arguments)"
 	@echo "make setup     only set up: $(VENV) with affectrt[$(EXTRAS)]"
-	@echo "make setup-test  what the tests need beside that: PyTorch, transformers, TensorRT-RTX"
+	@echo "make setup-test  what the tests need beside that: PyTorch, transformers, TensorRT-RTX, CUDA's compilers"
 	@echo "make lint      the checks of every commit (ruff, mypy, clang-format, file length)"
 	@echo "make wheel     build dist/*.whl and try it in a clean environment"
 	@echo "make abi       check our declaration of ONNX Runtime's C API (needs apt-get)"
@@ -83,7 +83,17 @@ $(VENV)/.torch: | $(VENV)/.made
 	$(BIN)/python -m pip install --quiet "$(TORCH)"
 	@touch $@
 
-$(VENV)/.test-tools: $(VENV)/.installed $(VENV)/.torch
+# The compilers of the GPU kernels, as packages: the tests run the kernels without a GPU.
+$(VENV)/.cuda: pyproject.toml | $(VENV)/.made
+	$(BIN)/python -m pip install --quiet $$(sed -n '/^cuda = \[/,/^\]/s/^ *"\(nvidia[^;"]*\).*/\1/p' pyproject.toml)
+	@touch $@
+
+$(VENV)/.kernels: $(VENV)/.dialogue $(VENV)/.cuda $(SOURCES)
+	@echo "Compiling and installing affectrt with its GPU kernels: two to three minutes"
+	CUDACXX="$$(ls $(CURDIR)/$(VENV)/lib/python3*/site-packages/nvidia/cu13/bin/nvcc)" $(BIN)/python -m pip install --quiet ".[$(EXTRAS)]"
+	@touch $(VENV)/.installed $@
+
+$(VENV)/.test-tools: $(VENV)/.kernels $(VENV)/.torch
 	$(BIN)/python -m pip install --quiet "affectrt[test]"  # installed just now; this only adds the tools
 	@touch $@
 

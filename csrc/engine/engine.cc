@@ -99,16 +99,28 @@ std::size_t size_of(DataType type) { return row_of(type).size; }
 
 Engine::Engine(const std::filesystem::path& model, const EngineOptions& options) {
   if (options.threads < 0) throw std::invalid_argument("threads: expected 0 (shared pool) or more, got " + std::to_string(options.threads));
-  try {
-    open(model, options);
-  } catch (const EngineError& error) {
-    // A network of which single nodes stay on the CPU cannot be captured; it can still run.
-    if (options.strict || !options.gpu || !options.gpu->graphs) throw;
-    EngineOptions without = options;
-    without.gpu->graphs = false;
-    open(model, without);  // what is wrong besides graphs is thrown here
-    fallbacks_.push_back(std::string("CUDA graphs: ") + error.what());
+  EngineOptions tried = options;
+  std::vector<std::string> given_up;
+  for (;;) {
+    try {
+      open(model, tried);
+      break;
+    } catch (const EngineError& error) {
+      if (options.strict) throw;
+      if (tried.gpu && tried.gpu->graphs) {
+        // A network of which single nodes stay on the CPU cannot be captured; it can still run.
+        tried.gpu->graphs = false;
+        given_up.push_back(std::string("CUDA graphs: ") + error.what());
+      } else if (provider_ != kCpuProvider) {
+        // Many a provider finds only now that its device is not there. What is wrong with the file itself is thrown by the last try.
+        std::erase_if(tried.providers, [&](const Provider& provider) { return provider.name == provider_; });
+        given_up.push_back(provider_ + ": CreateSession: " + error.what());
+      } else {
+        throw;
+      }
+    }
   }
+  fallbacks_.insert(fallbacks_.end(), given_up.begin(), given_up.end());
 }
 
 void Engine::open(const std::filesystem::path& model, const EngineOptions& options) {
@@ -128,6 +140,7 @@ void Engine::open(const std::filesystem::path& model, const EngineOptions& optio
     rt.check(api.AddSessionConfigEntry(raw_options, "session.intra_op.allow_spinning", options.spinning ? "1" : "0"), "session options");
   }
 
+  provider_ = kCpuProvider;
   TakenProviders taken = take_providers(rt, raw_options, options);
   provider_ = taken.names.front();
   fallbacks_ = std::move(taken.fallbacks);
@@ -223,7 +236,12 @@ const ort::RunOptions* Binding::run_options(int graph, bool synchronised) {
   rt.check(rt.api().CreateRunOptions(&raw), "run options");
   ort::OwnedRunOptions options(raw);
   if (!synchronised) rt.check(rt.api().AddRunConfigEntry(raw, "disable_synchronize_execution_providers", "1"), "run options");
-  if (engine_->gpu()->graphs) rt.check(rt.api().AddRunConfigEntry(raw, "gpu_graph_id", std::to_string(graph).c_str()), "run options");
+  if (engine_->gpu()->graphs) {
+    // 0 is the runtime's own. Providers from libraries know the number by another name than those built in.
+    const std::string id = std::to_string(graph < 0 ? -1 : graph + 1);
+    for (const char* key : {"gpu_graph_id", "cuda_graph_annotation_id"})
+      rt.check(rt.api().AddRunConfigEntry(raw, key, id.c_str()), "run options");
+  }
   runs_.push_back({graph, synchronised, std::move(options)});
   return runs_.back().options.get();
 }

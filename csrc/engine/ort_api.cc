@@ -112,15 +112,22 @@ Runtime::Runtime(std::string library, const ApiBase* base, const PoolOptions& po
   api_.ReleaseThreadingOptions(threading);
   check(status, "environment");
   shared_pool_ = true;
-  check(api_.DisableTelemetryEvents(env_), "telemetry");  // also where the library was in the process before us
+  try {
+    check(api_.DisableTelemetryEvents(env_), "telemetry");  // also where the library was in the process before us
 
-  check(api_.CreateCpuMemoryInfo(kArenaAllocator, kDefaultMemory, &cpu_memory_), "CPU memory");
-  check(api_.GetAllocatorWithDefaultOptions(&allocator_), "allocator");
-  char** names = nullptr;
-  int count = 0;
-  check(api_.GetAvailableProviders(&names, &count), "providers");
-  providers_.assign(names, names + count);
-  check(api_.ReleaseAvailableProviders(names, count), "providers");
+    check(api_.CreateCpuMemoryInfo(kArenaAllocator, kDefaultMemory, &cpu_memory_), "CPU memory");
+    check(api_.GetAllocatorWithDefaultOptions(&allocator_), "allocator");
+    char** names = nullptr;
+    int count = 0;
+    check(api_.GetAvailableProviders(&names, &count), "providers");
+    providers_.assign(names, names + count);
+    check(api_.ReleaseAvailableProviders(names, count), "providers");
+  } catch (...) {
+    // Whoever tries again makes them anew.
+    if (cpu_memory_) api_.ReleaseMemoryInfo(cpu_memory_);
+    api_.ReleaseEnv(env_);
+    throw;
+  }
 }
 
 void Runtime::check(Status* status, const char* what) const {

@@ -111,7 +111,12 @@ void FacePipeline::open_gpu_faces() {
   settings.min_face_px = options_.min_face_px;
   settings.min_sharpness = options_.min_sharpness;
   settings.full_height_px = kFullHeightPx;
-  gpu_faces_ = std::make_unique<GpuFaces>(*gpu_, detector_, expression_.get(), landmarks_.get(), settings);
+  try {
+    gpu_faces_ = std::make_unique<GpuFaces>(*gpu_, detector_, expression_.get(), landmarks_.get(), settings);
+  } catch (const DeviceError& error) {
+    if (options_.engine.strict) throw;
+    fallbacks_.push_back(std::string("kernels for the GPU: ") + error.what());
+  }
 }
 
 void FacePipeline::judge(Face& face, Track& track) const {

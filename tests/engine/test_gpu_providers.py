@@ -165,3 +165,24 @@ def test_a_file_that_is_no_network_is_told_once(ort, tmp_path):
     with pytest.raises(probe.ProbeError, match=r"garbage\.onnx") as caught:
         probe.Engine(garbage, [CUDA], gpu=(0, STREAM, True))
     assert caught.value.kind == "EngineError"
+
+
+@pytest.mark.parametrize("graphs", [False, True])
+def test_a_provider_that_fails_when_the_session_opens(ort, doubling, graphs):
+    """As CUDA does where a library is there and no GPU: the next one is asked, then the CPU, and each reason is told."""
+    ort.refuse(CUDA, "CUDA failure 100: no CUDA-capable device is detected")
+    ort.refuse(TENSORRT, "no device")
+    with probe.Engine(doubling, [TENSORRT, CUDA], gpu=(0, STREAM, graphs)) as engine:
+        assert (engine.provider, engine.on_gpu) == (CPU, False)
+        told = engine.fallbacks
+    assert [line.split(": ")[0] for line in told] == (["CUDA graphs"] if graphs else []) + [TENSORRT, CUDA]
+    assert told[-1].startswith(f"{CUDA}: CreateSession: ") and told[-1].endswith("no CUDA-capable device is detected")
+    with pytest.raises(probe.ProbeError, match="no CUDA-capable device") as caught:
+        probe.Engine(doubling, [CUDA], gpu=(0, STREAM, graphs), strict=True)
+    assert caught.value.kind == "EngineError"
+
+
+def test_the_next_provider_in_the_list_is_asked(ort, doubling):
+    ort.refuse(TENSORRT, "no device")
+    with probe.Engine(doubling, [TENSORRT, CUDA], gpu=(0, STREAM, False)) as engine:
+        assert (engine.provider, engine.on_gpu) == (CUDA, True)

@@ -173,3 +173,28 @@ def test_an_address_that_is_none_of_the_device(gpu, doubling):
         gpu.free(freed)
         with pytest.raises(probe.ProbeError, match="x: the address is no memory of the device"):
             binding.bind("input", 0, freed, BYTES, SHAPE, gpu=True)
+
+
+def test_the_network_runs_when_the_stream_comes_to_it(cuda, gpu, doubling):
+    stream, x, y, source, result = gpu.stream(), gpu.memory(), gpu.memory(), gpu.pinned(), gpu.pinned()
+    source[:], result[:] = 1, 0
+    with probe.Engine(doubling, [CUDA], gpu=(0, stream, False)) as engine, engine.binding() as binding:
+        bind(binding, x, y)
+        gpu.upload(x, source, stream)
+        binding.run()
+        gpu.download(result, y, stream)
+        assert cuda.pending == 3 and not result.any()
+        gpu.wait(stream)
+    np.testing.assert_array_equal(result, 3)
+
+
+def test_a_reader_on_another_stream_is_a_race(cuda, gpu, doubling):
+    stream, other, x, y, result = gpu.stream(), gpu.stream(), gpu.memory(), gpu.memory(), gpu.pinned()
+    with probe.Engine(doubling, [CUDA], gpu=(0, stream, False)) as engine, engine.binding() as binding:
+        bind(binding, x, y)
+        binding.run()
+        gpu.download(result, y, other)
+        cuda.run_all()
+    (told,) = cuda.violations()
+    assert told.startswith("race: ") and "ONNX Runtime" in told
+    cuda.reset()

@@ -145,6 +145,18 @@ FAKE_EXPORT void fake_cuda_touch(std::uint64_t data, std::size_t bytes, int writ
   touch(*s.running, {data, bytes, write != 0});
 }
 
+FAKE_EXPORT int fake_cuda_enqueue(void* handle, const char* what, int (*run)(void*), void (*drop)(void*), void* user) {
+  const std::shared_ptr<void> held(user, drop);
+  LOCKED;
+  StreamObject* stream = stream_of("fake_cuda_enqueue", static_cast<StreamHandle>(handle));
+  if (!stream) return kInvalidHandle;
+  Operation operation;
+  operation.what = what;
+  operation.scan = true;
+  operation.run = [run, held] { return static_cast<Result>(run(held.get())); };
+  return enqueue(stream, std::move(operation));
+}
+
 FAKE_EXPORT const char* fake_cuda_log() {
   LOCKED;
   return keep(joined(s.log));

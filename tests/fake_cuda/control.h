@@ -30,6 +30,10 @@ void fake_cuda_add_kernel(const char* name, std::size_t parameter_bytes, int max
 void* fake_cuda_shadow(std::uint64_t data, std::size_t bytes);
 // From a callback: what this launch touches. Without any, all memory that its parameters point at counts as written.
 void fake_cuda_touch(std::uint64_t data, std::size_t bytes, int write);
+// Puts work of another library on a stream, as a kernel of its own would stand there: `run` is called when the stream comes to it (and
+// again for each replay of a graph), tells by fake_cuda_touch what it touches, and answers with a result; `drop` once it will not be called
+// any more.
+int fake_cuda_enqueue(void* stream, const char* what, int (*run)(void* user), void (*drop)(void* user), void* user);
 // One JSON object a line: {"call": 1, "name": "cuInit", "args": {...}, "result": 0}.
 const char* fake_cuda_log();
 // One a line; "" is good.

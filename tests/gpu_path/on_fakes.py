@@ -1,9 +1,10 @@
-"""Opens the package in this process on the fake driver and the fake runtime, with launches run by the PTX interpreter: all of the GPU path but
-the GPU. Only in a process with `environment()`.
+"""Opens the package in this process on the fake driver and the fake runtime, with launches run by the PTX interpreter: all of the GPU path
+but the GPU. Only in a process with `environment()`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 import sys
@@ -11,10 +12,10 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[1] / "gpu")]
 
-import fake_cuda
-import fake_ort
-import kernels
-import ptx
+import fake_cuda  # noqa: E402
+import fake_ort  # noqa: E402
+import kernels  # noqa: E402
+import ptx  # noqa: E402
 
 OPS = {
     "image_to_tensor_f32": "image_to_tensor",
@@ -54,10 +55,8 @@ class Interpreter:
         for (word,) in struct.iter_unpack("<Q", parameters[: len(parameters) // 8 * 8]):
             for base, size in self._alive.items():
                 if base <= word < base + size:
-                    try:
+                    with contextlib.suppress(ValueError):  # mapped already: two parameters lie in one allocation
                         machine.map(base, self._cuda.memory(base, size), name=f"allocation of {size} bytes")
-                    except ValueError:
-                        pass
         machine.launch(kernels.program(OPS[name], self.architecture), name, grid, block, parameters, shared)
         self.launched.append(name)
 
