@@ -193,12 +193,21 @@ def _class(candidate: F32, reference: F32, contract: Contract, examples: Example
 
 def _latency(kind: VariantKind, ratio: measure.Ratio | None, bound: float | None) -> Finding:
     if ratio is None:
-        why = _may(None) if bound is None else f"not judged: {kind.name} is made for another device than this machine's processor"
-        needs = f" ({', '.join(kind.requires)})" if kind.requires and bound is not None else ""
-        return Finding("latency", True, float("nan"), bound, f"{why}{needs}.")
+        return Finding("latency", True, float("nan"), bound, f"{_may(None) if bound is None else f'not judged: {_untimed(kind)}'}.")
     said = f"a call takes {ratio.median:.3f} times as long as in {kind.parent} ({ratio.low:.3f} to {ratio.high:.3f}, {ratio.pairs} pairs)"
     # Slower only if it is beyond the noise of the measurement: equals would fail half the time.
     return Finding("latency", bound is None or ratio.low <= bound, ratio.median, bound, f"{said}; {_may(bound, 'times are allowed')}.")
+
+
+def _untimed(kind: VariantKind) -> str:
+    """Why the time of such a variant says nothing here."""
+    if kind.name == "master":
+        return "no device runs a master; variants are derived from it, and judged then"
+    if kind.requires:
+        return f"{kind.name} is made for another device than this machine's processor ({', '.join(kind.requires)})"
+    if kind.precision == "fp16":
+        return "the processor of this machine computes half precision in fp32; fp16 is made for GPUs"
+    return "it was not measured"
 
 
 def _size(kind: VariantKind, size_bytes: int, parent_size_bytes: int, bound: float | None) -> Finding:

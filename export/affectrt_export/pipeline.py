@@ -39,6 +39,8 @@ from affectrt_export.spec import (
 )
 
 PARITY_EXAMPLES = 64
+FEW_EXAMPLES = 200
+"""With fewer that judge the report says how little they prove."""
 REFERENCE = "fp32"
 # Any of these makes another file of the same model, so that a step kept by another version does not count.
 _TOOLS = (__version__, onnxruntime.__version__)
@@ -158,6 +160,11 @@ class _Export:
         parts = data.split(given, self.request.calibration, seed=self.request.seed)
         if parts.note:
             self.notes.append(parts.note)
+        if (count := len(parts.evaluation)) < FEW_EXAMPLES:
+            self.notes.append(
+                f"Only {count} examples judge: one answer is {1 / count:.3f} of the accuracy, so that a loss of 0.01 can be neither seen "
+                f"nor ruled out. {FEW_EXAMPLES} are the least that say something, a thousand are better."
+            )
         absent = data.without_examples(self.model.contract, parts.evaluation)
         if absent:
             self.notes.append(f"No example of {', '.join(absent)}: nothing is known of these classes.")

@@ -164,6 +164,7 @@ def test_labels_know_where_they_lie() -> None:
     [
         ("labels.txt", "joy\nmeh\t-0.1\t-0.4\n\n"),
         ("labels.txt", "joy\nmeh,-0.1,-0.4,0\n"),
+        ("labels.txt", "joy\nmeh , -0.1, -0.4\n"),
         ("labels.json", '["joy", {"name": "meh", "valence": -0.1, "arousal": -0.4}]'),
     ],
 )
@@ -183,6 +184,8 @@ def test_a_labels_file(tmp_path: Path, name: str, text: str) -> None:
         ("labels.txt", "joy\nmeh\tnan\t0\n", r"values in \[-1, 1\] were expected of 'meh'"),
         ("labels.txt", "joy\nmeh\tlow\t0\n", "numbers were expected after 'meh'"),
         ("labels.txt", "joy\nmeh\t1\n", "a name, or name, valence, arousal"),
+        ("labels.txt", "joy 0.8 0.5\nmeh\n", r"'joy' and numbers with spaces .*'joy 0.8 0.5'; a line has commas or tabs: joy,0.8,0.5,0.4"),
+        ("labels.txt", "a bit sad  -0.8 .5 +0.4\nmeh\n", "'a bit sad' and numbers with spaces"),
         ("labels.json", '{"joy": 1', "a list of labels in UTF-8 was expected"),
         ("labels.json", "[3]", "a list of labels in UTF-8 was expected"),
     ],
@@ -193,6 +196,13 @@ def test_a_labels_file_that_is_none(tmp_path: Path, name: str, text: str, words:
         labels.of_file(tmp_path / name, 2)
     with pytest.raises(ExportError, match="a list of labels in UTF-8 was expected"):
         labels.of_file(tmp_path / "absent.txt", 2)
+
+
+def test_names_may_hold_numbers(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("class 1\n0.5\n")
+    (tmp_path / "labels.json").write_text('["class 1 2", "b"]')
+    assert labels.of_file(tmp_path / "labels.txt", 2).names == ("class 1", "0.5")
+    assert labels.of_file(tmp_path / "labels.json", 2).names == ("class 1 2", "b")
 
 
 def test_options_name_every_problem_at_once() -> None:

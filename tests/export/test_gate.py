@@ -194,6 +194,13 @@ def test_a_variant_for_another_device_is_not_timed_here() -> None:
     assert "TensorrtExecutionProvider" in found.detail
 
 
+@pytest.mark.parametrize(("name", "precision", "said"), [("master", "int8", "no device runs a master"), ("fp16", "fp16", "made for GPUs")])
+def test_why_a_variant_is_not_timed(name: str, precision: str, said: str) -> None:
+    kind = VariantKind(name, precision, unused, "fp32", runs_here=False)
+    found = gate.judge_cost(kind, size_bytes=1, parent_size_bytes=1, ratio=None, bounds=Bounds())[0]
+    assert found.passed and said in found.detail and "another device" not in found.detail
+
+
 def test_logits_that_do_not_fit_are_refused() -> None:
     examples, logits = made()
     options = {"size_bytes": 1, "parent_size_bytes": 1, "ratio": None, "bounds": Bounds()}

@@ -214,6 +214,19 @@ def test_the_reference_is_published_only_where_the_pack_carries_it(given: Path, 
     assert inspected.rows[0]["status"] == "published" and not any("cannot be read" in note for note in inspected.notes)
 
 
+def test_few_examples_are_said_to_prove_little(given: Path, tmp_path: Path) -> None:
+    with np.load(given / "judge.npz") as read:
+        few = {**read, "images": read["images"][:150], "labels": read["labels"][:150]}
+        np.savez(tmp_path / "few.npz", **few)
+    argv = arguments(given, tmp_path / "out", "--variants", "fp32")
+    code, _, err = export(argv)
+    assert code == 0 and "examples judge" not in (tmp_path / "out" / "faces.report" / "report.md").read_text(), "300 do"
+    argv[argv.index("--data") + 1] = str(tmp_path / "few.npz")
+    code, _, err = export([*argv, "--replace"])
+    assert code == 0, err
+    assert "Only 150 examples judge: one answer is 0.007" in (tmp_path / "out" / "faces.report" / "report.md").read_text()
+
+
 def test_a_refused_export_leaves_no_work_folder(given: Path, tmp_path: Path) -> None:
     with np.load(given / "judge.npz") as read:
         np.savez(tmp_path / "mixed.npz", **{**read, "labels": (read["labels"] + 1) % 3})

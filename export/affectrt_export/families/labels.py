@@ -20,6 +20,9 @@ _SAME = {"happiness": "happy", "contempt": "disgusted"}
 DIMENSIONS = {"valence": Affect(1, 0, 0), "arousal": Affect(0, 1, 0), "dominance": Affect(0, 0, 1)}
 """Names that the outputs of a regressor may have, and what each adds."""
 _UNNAMED = re.compile(r"LABEL_\d+")
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)"
+_SPACED = re.compile(rf"\s*(\S.*?)\s+{_NUMBER}\s+{_NUMBER}(?:\s+{_NUMBER})?\s*")
+_LINE = "a line has commas or tabs: joy,0.8,0.5,0.4"
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,9 @@ def of_file(path: Path, outputs: int | None = None, *, regression: bool = False)
     points: dict[str, Affect] = {}
     for row in rows:
         if len(row) not in (1, 3, 4):
-            raise ExportError(f"{path.name}: a name, or name, valence, arousal[, dominance] was expected, got {row}")
+            raise ExportError(f"{path.name}: a name, or name, valence, arousal[, dominance] was expected, got {row}; {_LINE}")
+        if spaced := _SPACED.fullmatch(row[0]) if len(row) == 1 and path.suffix.lower() != ".json" else None:
+            raise ExportError(f"{path.name}: {spaced[1]!r} and numbers with spaces between them were found in {row[0]!r}; {_LINE}")
         try:
             values = [float(cell) for cell in row[1:]]
         except ValueError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from affectrt_export.report import words
@@ -18,7 +19,7 @@ def findings(caption: str, found: Sequence[Finding], bounds: Bounds) -> Table:
     """A row a gate."""
     rows: list[list[Cell | str]] = []
     for one in found:
-        value = words.number(one.value, 6 if words.at_least(one) else 4)
+        value = "-" if math.isnan(one.value) else words.number(one.value, 6 if words.at_least(one) else 4)
         rows.append([one.gate, Cell(*words.verdict(one)), value, words.bound(one, bounds), one.detail or "-"])
     return Table(f"{caption}.", ["gate", "result", "found", "bound", "detail"], rows, frozenset({0, 1, 3, 4}))
 
