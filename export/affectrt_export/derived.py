@@ -17,7 +17,8 @@ from affectrt.packs import Pack, open_pack
 from affectrt_export import data as labelled
 from affectrt_export import golden, measure, pipeline, publish, runner, variants
 from affectrt_export.publish import U8, Identity
-from affectrt_export.spec import Bounds, Contract, ExportError, Feeds, Maker, Model, Progress
+from affectrt_export.request import Request, Result
+from affectrt_export.spec import Bounds, Contract, ExportError, Feeds, Maker, Model, Progress, Tell
 from affectrt_export.terminal import words
 from affectrt_export.variants.undo_dynamic import is_dynamic, undo
 
@@ -43,8 +44,15 @@ class _Source:
 
 
 def derive(
-    pack: str, to: str, out: Path, *, data: Path | None = None, replace: bool = False, progress: Progress | None = None
-) -> pipeline.Result:
+    pack: str,
+    to: str,
+    out: Path,
+    *,
+    data: Path | None = None,
+    replace: bool = False,
+    progress: Progress | None = None,
+    tell: Tell | None = None,
+) -> Result:
     """Writes to `out` a pack of the pack's name with the variants named in `to` (with commas), judged against its master.
 
     A pack without a master is derived from its dynamic int8 variant: weights as that rounds them, activations not rounded any more.
@@ -65,7 +73,7 @@ def derive(
         identity = dataclasses.replace(identity, sentences=texts)
     none = Bounds(accuracy_drop=None, class_drop=None)
     # A master is computed in fp32: what it is derived to must be no slower than that, and may be larger than the master.
-    request = pipeline.Request(
+    request = Request(
         model=model,
         identity=identity,
         out=out,
@@ -80,7 +88,7 @@ def derive(
             *_likeness(source, model.contract, identity),
         ],
     )
-    return pipeline.export(request, progress)
+    return pipeline.export(request, progress, tell)
 
 
 def _source(pack: Pack) -> _Source:

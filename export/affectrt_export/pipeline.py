@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import onnxruntime
 from affectrt import __version__
@@ -17,11 +15,10 @@ from affectrt_export import asked, calibrate, checks, data, gate, golden, measur
 from affectrt_export import variants as known
 from affectrt_export.job import Job, digest, digest_of_feeds
 from affectrt_export.parity import parity
-from affectrt_export.publish import Identity
-from affectrt_export.report.record import REFUSED, DataSet, Record
+from affectrt_export.report.record import DataSet, Record
+from affectrt_export.request import Request, Result
 from affectrt_export.spec import (
     F32,
-    Bounds,
     Contract,
     Examples,
     ExportError,
@@ -33,8 +30,8 @@ from affectrt_export.spec import (
     Model,
     Outcome,
     Progress,
-    Quality,
     Repair,
+    Tell,
     VariantKind,
 )
 
@@ -46,65 +43,10 @@ REFERENCE = "fp32"
 _TOOLS = (__version__, onnxruntime.__version__)
 
 
-@dataclass(frozen=True)
-class Request:
-    """What is to be made, of what, and how well it must do."""
+def export(request: Request, progress: Progress | None = None, tell: Tell | None = None) -> Result:
+    """Makes, judges and publishes; `tell` hears of each step as it begins.
 
-    model: Model
-    identity: Identity
-    out: Path
-    """Folder that the pack's folder is written to."""
-    variants: Sequence[str]
-    """Names of variants; the first that passes is the pack's own first choice."""
-    evaluation: Examples | None = None
-    """None: nothing labelled; then the accuracy gates must be off."""
-    calibration: Examples | None = None
-    """None: some of the evaluation examples, which then do not judge."""
-    bounds: Bounds = field(default_factory=Bounds)
-    options: known.Options = field(default_factory=known.Options)
-    calibrate: bool = True
-    """Fit temperature, or scale, offset and threshold of each label. Off where the model brings its own."""
-    quality: Callable[[Contract, F32, Examples], Quality] = measure.quality
-    license: str = ""
-    """SPDX id of the weights, where the source names none."""
-    seed: int = 0
-    threads: int = 1
-    command: str = ""
-    """What the report says made it; "": the identity's."""
-    notes: Sequence[str] = ()
-    replace: bool = False
-
-
-@dataclass(frozen=True)
-class Result:
-    """What an export gave."""
-
-    pack: Path | None
-    """None where nothing passed, or where the pack that was there stays."""
-    report: Path
-    record: Record
-    kept: Path | None = None
-    """The pack that was to be replaced and stays as it was, since something that was asked for was refused."""
-
-    @property
-    def passed(self) -> bool:
-        """Whether everything that was asked for is published."""
-        return self.record.passed and self.pack is not None
-
-    @property
-    def said(self) -> str:
-        """Which pack there is now and what it holds, in a sentence."""
-        refused = " and ".join(one.name for one in self.record.variants if one.status == REFUSED)
-        if self.kept is not None:
-            return f"{self.kept} stays as it was: {refused or 'what was asked for'} was refused"
-        if self.pack is None:
-            return "none, nothing passed"
-        held = ", ".join(one.name for one in self.record.variants if one.published)
-        return f"{self.pack} holds {held}" + (f"; {refused} was refused and is not in it" if refused else "")
-
-
-def export(request: Request, progress: Progress | None = None) -> Result:
-    """Makes, judges and publishes. Raises ExportError for a model or data that cannot be used, FileExistsError where the pack is there.
+    Raises ExportError for a model or data that cannot be used, FileExistsError where the pack is there.
 
     What a gate refuses is no error: it is in the record, and not in the pack. Where a pack is to be replaced, anything refused leaves that
     one as it was, and the report goes to NAME.refused.report, so that the old pack keeps its own.
@@ -119,7 +61,7 @@ def export(request: Request, progress: Progress | None = None) -> Result:
     request.out.mkdir(parents=True, exist_ok=True)
     with Job(request.out / f".{name}.work") as job:
         try:
-            result = _Export(request, kinds, job, progress).run()
+            result = _Export(request, kinds, job, progress, tell or _silent).run()
         except ExportError:
             job.remove()  # the same steps would end there again; only what was interrupted can go on
             raise
@@ -130,21 +72,23 @@ def export(request: Request, progress: Progress | None = None) -> Result:
 class _Export:
     """One run of `export`."""
 
-    def __init__(self, request: Request, kinds: Sequence[VariantKind], job: Job, progress: Progress | None) -> None:
-        self.request, self.kinds, self.job, self.progress = request, kinds, job, progress
+    def __init__(self, request: Request, kinds: Sequence[VariantKind], job: Job, progress: Progress | None, tell: Tell) -> None:
+        self.request, self.kinds, self.job, self.progress, self.tell = request, kinds, job, progress, tell
         self.model = request.model
         self.notes = [*request.notes, *request.model.notes]
         self.calibration, self.evaluation = self._examples()
         self.data_key = digest_of_feeds(self.evaluation.feeds)
 
     def run(self) -> Result:
+        self.tell(f"{self.request.identity.name}: parity with the source")
         checks.check_network(self.model.onnx, self.model.contract)
         parted = parity(self.model, measure.mixed(self.evaluation.feeds, PARITY_EXAMPLES), self.request.bounds)
         outcomes: list[Outcome] = []
         if all(finding.passed for finding in parted):
             if len(self.evaluation.truth):
                 self._calibrate()
-            for kind in self.kinds:
+            for number, kind in enumerate(self.kinds, 1):
+                self.tell(f"{kind.name}: making and judging it ({number} of {len(self.kinds)})")
                 outcomes.append(self._outcome(kind, outcomes))
         else:
             self.notes.append("The fp32 network does not answer as the source's framework does, so that no variant was made.")
@@ -171,6 +115,7 @@ class _Export:
         return parts.calibration, parts.evaluation
 
     def _calibrate(self) -> None:
+        self.tell(f"the fp32 network on {self.evaluation.name}")
         whole = self._logits(self.model.onnx)
         wrong = data.check_labels(self.model.contract, whole, self.evaluation)
         if wrong:
@@ -200,6 +145,7 @@ class _Export:
         layers = [name for name, _ in known.quantisable(base, kind.name)]
         if not layers:
             return self._finished(kind, None, findings, size_bytes=len(made))
+        self.tell(f"{kind.name}: repairing it, since it failed {', '.join(one.gate for one in findings if not one.passed)}")
         saved = repair.repair(
             base,
             kind,
@@ -323,6 +269,7 @@ class _Export:
             place = request.out / f"{identity.name}.refused.report"
             report.write(record, place)
             return Result(None, place, record, kept=stays)
+        self.tell("writing the pack, replaying it, and the report")
         record = self._record(parted, outcomes, sets, request.variants)
         place = request.out / f"{identity.name}.report"
         fp32 = next((outcome.quality for outcome in outcomes if outcome.kind.name == REFERENCE), None)
@@ -377,6 +324,10 @@ def calibrated(model: Model, logits: F32, given: Examples) -> Model:
     probs = measure.probabilities(contract, logits)
     decode["unknown_below"] = calibrate.unknown_below(probs, given.truth, decode.get("thresholds") or None).below
     return dataclasses.replace(model, onnx=onnx, contract=dataclasses.replace(contract, decode=decode), reference=None)
+
+
+def _silent(step: str) -> None:
+    """Nobody listens."""
 
 
 def _no_truth(contract: Contract) -> data.Bools:

@@ -17,6 +17,8 @@ Run = Callable[[Feeds], Mapping[str, F32]]
 """A network that can be called: inputs by name to outputs by name."""
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much is done, how much there is."""
+Tell = Callable[[str], None]
+"""Called with each step as it begins, in words."""
 
 
 class ExportError(RuntimeError):

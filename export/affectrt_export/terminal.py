@@ -86,7 +86,10 @@ def plain_argument(word: str) -> str:
 
 
 class Bars:
-    """One bar after another on stderr, for the progress of what takes more than a second: `with Bars() as progress`."""
+    """What is going on, on stderr: a line a step (`tell`), and one bar after another for what takes more than a second.
+
+    `with bars as progress:` where bars is a `Bars()`. Where stderr is no terminal a bar is a line every ten seconds.
+    """
 
     def __init__(self) -> None:
         self._what, self._bar = "", None  # type: tuple[str, Bar | None]
@@ -96,6 +99,11 @@ class Bars:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._close()
+
+    def tell(self, step: str) -> None:
+        """One line, as the step begins."""
+        self._close()
+        note(f"{step} ...")
 
     def _set(self, what: str, done: int, total: int) -> None:
         if what != self._what or self._bar is None:

@@ -17,6 +17,7 @@ from affectrt.bench.subjects import Options
 from affectrt.verify import verify
 from affectrt_export import cli, data, derived, families, golden, pipeline, publish
 from affectrt_export.report import read as read_report
+from affectrt_export.request import Request
 from affectrt_export.spec import Bounds, Examples, ExportError, Model
 from typer.testing import CliRunner
 
@@ -102,7 +103,7 @@ def test_the_runtime_calls_unreadable_what_the_exporter_does(pack: Path, model: 
 
 def test_without_data_and_with_an_unread_language_nothing_is_made(model: Model, tmp_path: Path) -> None:
     identity = publish.Identity("foreign", "1.0.0", "d", "u", ["l"], "affectrt export model")
-    request = pipeline.Request(model, identity, tmp_path / "out", ["fp32"], bounds=UNTIMED)
+    request = Request(model, identity, tmp_path / "out", ["fp32"], bounds=UNTIMED)
     with pytest.raises(ExportError, match="a golden text that the tokenizer reads was expected"):
         pipeline.export(request)
     assert list(tmp_path.iterdir()) == []
@@ -115,7 +116,7 @@ def test_a_pack_that_does_not_replay_is_not_published(
     true = publish._answers
     monkeypatch.setattr(publish, "_answers", lambda *given: {name: value * 0.5 for name, value in true(*given).items()})
     identity = publish.Identity("foreign", "1.0.0", "d", "u", ["l"], "affectrt export model")
-    request = pipeline.Request(model, identity, tmp_path, ["fp32"], evaluation=judged, bounds=UNTIMED)
+    request = Request(model, identity, tmp_path, ["fp32"], evaluation=judged, bounds=UNTIMED)
     said = r"does not give its own golden answers, so it is not published: fp32, text-1: off by 0\.\d+, 0.001"
     with pytest.raises(ExportError, match=said):
         pipeline.export(request)

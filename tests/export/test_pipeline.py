@@ -214,6 +214,16 @@ def test_the_reference_is_published_only_where_the_pack_carries_it(given: Path, 
     assert inspected.rows[0]["status"] == "published" and not any("cannot be read" in note for note in inspected.notes)
 
 
+def test_each_step_is_a_line_in_a_pipe(given: Path, tmp_path: Path) -> None:
+    code, _, err = export(arguments(given, tmp_path, "--variants", "int8,fp32", model="spoiled.onnx"))
+    assert code == 0, err
+    lines = [line for line in err.splitlines() if line.endswith(" ...")]
+    assert lines[0] == f"reading {given / 'spoiled.onnx'} ..." and lines[1] == "reading judge.npz ..."
+    assert "fp32: making and judging it (1 of 2) ..." in lines and "int8: making and judging it (2 of 2) ..." in lines
+    assert any(line.startswith("int8: repairing it, since it failed") for line in lines)
+    assert lines[-1].startswith("writing the pack") and len(lines) < 12
+
+
 def test_few_examples_are_said_to_prove_little(given: Path, tmp_path: Path) -> None:
     with np.load(given / "judge.npz") as read:
         few = {**read, "images": read["images"][:150], "labels": read["labels"][:150]}

@@ -30,6 +30,8 @@ def derive(
 
     existing(data=data)
     among(to, derived.DERIVED, "--to")
-    with Bars() as progress:
-        result = derived.derive(pack, to, out, data=data, replace=replace, progress=progress)
+    bars = Bars()
+    bars.tell(f"opening {pack}")
+    with bars as progress:
+        result = derived.derive(pack, to, out, data=data, replace=replace, progress=progress, tell=bars.tell)
     show(result, output)

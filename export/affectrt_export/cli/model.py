@@ -14,7 +14,7 @@ from affectrt.cli.output import Format, OutputOption, Report, write
 from affectrt_export.terminal import Bars, among, bound, existing, licence, plain_argument
 
 if TYPE_CHECKING:
-    from affectrt_export.pipeline import Result
+    from affectrt_export.request import Result
     from affectrt_export.spec import Bounds, Model
 
 COLUMNS = ("variant", "status", "size_mb", "score", "drop", "ece", "p50_ms", "ratio", "refused_for")
@@ -60,6 +60,7 @@ def model(
     from affectrt_export import asked, pipeline
     from affectrt_export import data as labelled
     from affectrt_export import families as known
+    from affectrt_export.request import Request
     from affectrt_export.variants import KINDS, Options
 
     # What can be judged without the model is judged before it is loaded.
@@ -79,11 +80,15 @@ def model(
     )
     asked.check_judging(data is not None, limits)
     asked.check_source(source, reading, out, replace)
+    bars = Bars()
+    bars.tell(f"reading {source}")
     read = known.read(source, family=family, options=reading)
+    if data is not None:
+        bars.tell(f"reading {data.name}")
     judged = None if data is None else labelled.read(data, read.contract, labels=data_labels)
     calibrating = None if calibration is None else labelled.read(calibration, read.contract, labels=data_labels)
     command = "affectrt " + shlex.join(plain_argument(word) for word in sys.argv[1:])
-    request = pipeline.Request(
+    request = Request(
         model=read,
         identity=_identity(read, name or read.name, version, intended_use, known_limit or [], command),
         out=out,
@@ -98,8 +103,8 @@ def model(
         threads=threads,
         replace=replace,
     )
-    with Bars() as progress:
-        result = pipeline.export(request, progress)
+    with bars as progress:
+        result = pipeline.export(request, progress, bars.tell)
     show(result, output)
 
 

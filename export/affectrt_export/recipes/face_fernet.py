@@ -18,6 +18,7 @@ from affectrt_export import calibrate, data, families, measure, photos, pipeline
 from affectrt_export.publish import Identity
 from affectrt_export.recipes import face_detection
 from affectrt_export.recipes._common import Options, trained, training_parser
+from affectrt_export.request import Request, Result
 from affectrt_export.spec import F32, Examples, ExportError, Model
 from affectrt_export.terminal import Bars
 
@@ -32,7 +33,7 @@ LIMITS = (
 ACCURACY_WHERE_KNOWN = 0.75
 
 
-def make(options: Options, train: Path, minutes: float) -> pipeline.Result | None:
+def make(options: Options, train: Path, minutes: float) -> Result | None:
     """Trains, or goes on training; when that is done, exports the checkpoint and writes the pack. None: call again."""
     from affectrt_export.train import face_expression as training
 
@@ -46,7 +47,7 @@ def make(options: Options, train: Path, minutes: float) -> pipeline.Result | Non
     training_set = data.read(options.data / "fer2013_training.npz", model.contract, name="FER2013 Training")
     model, unknown = _calibrated(model, held)
     _check_clip(model, options.cache)
-    request = pipeline.Request(
+    request = Request(
         model=model,
         identity=_identity(model, unknown),
         out=options.out,

@@ -21,6 +21,7 @@ from affectrt_export.fetch import Member
 from affectrt_export.golden import SENTENCES
 from affectrt_export.publish import Identity
 from affectrt_export.recipes._common import Options, trained, training_parser
+from affectrt_export.request import Request, Result
 from affectrt_export.spec import F32, Contract, Examples, ExportError, Model, Quality
 from affectrt_export.terminal import Bars
 
@@ -48,7 +49,7 @@ def tokenizer_json(content: bytes) -> bytes:
     return (json.dumps(read, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
 
 
-def make(options: Options, train: Path, minutes: float) -> pipeline.Result | None:
+def make(options: Options, train: Path, minutes: float) -> Result | None:
     """Trains, or goes on training; when that is done, calibrates the checkpoint and writes the pack. None: call again."""
     from affectrt_export.train import text_emotion as training
 
@@ -72,7 +73,7 @@ def make(options: Options, train: Path, minutes: float) -> pipeline.Result | Non
     decode = {**model.contract.decode, "thresholds": [float(value) for value in least], "unknown_below": unknown.below}
     model = dataclasses.replace(model, contract=dataclasses.replace(model.contract, decode=decode))
     basic = ekman(logits, dev)
-    request = pipeline.Request(
+    request = Request(
         model=model,
         identity=_identity(model, unknown, basic),
         out=options.out,
