@@ -6,15 +6,18 @@ import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 from affectrt.cli.errors import FAILED, errors_to_exit, note, one_line
+from affectrt.cli.output import Format
 from affectrt.cli.progress import Bar
 from affectrt.packs.spdx import spdx
 
 from affectrt_export.spec import ExportError
 
+NarrowOutput = Annotated[Format, typer.Option("-o", "--output", metavar="FORMAT", help="table, json, jsonl, csv or md.")]
+"""`affectrt.cli.output.OutputOption` without all formats as one long word, which at 80 columns takes the room of the flags' names."""
 F = TypeVar("F", bound=Callable[..., Any])
 OFF = "off"
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import report_samples
+from affectrt.cli.output import Format
 from affectrt_export import cli
 from affectrt_export.cli import default
+from affectrt_export.cli.model import show
+from affectrt_export.request import Result
 from affectrt_export.terminal import OFF, bound, words
+from typer import Exit
 from typer.testing import CliRunner
 
 
@@ -16,6 +24,50 @@ def run(*argv: object) -> tuple[int, str]:
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
     return done.exit_code, " ".join((done.output + done.stderr).split())
+
+
+@pytest.mark.parametrize("command", ["model", "gguf", "derive", "default", "engine", "families"])
+def test_help_at_80_columns_names_every_flag(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("typer.rich_utils.MAX_WIDTH", 80)
+    done = CliRunner().invoke(cli.app, [command, "--help"], env={"COLUMNS": "80"})
+    assert done.exit_code == 0 and max(map(len, done.output.splitlines())) <= 80
+    assert "\N{HORIZONTAL ELLIPSIS}" not in done.output
+    import typer
+
+    (group,) = (one for name, one in typer.main.get_command(cli.app).commands.items() if name == command)  # type: ignore[attr-defined]
+    flags = [flag for parameter in group.params for flag in (*parameter.opts, *parameter.secondary_opts) if flag.startswith("--")]
+    assert flags and [flag for flag in flags if flag not in done.output.split()] == []
+
+
+def test_the_result_at_80_columns_breaks_no_word(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    record = report_samples.record(report_samples.FP32, report_samples.REPAIRED, carried=("int8",))
+    refused = replace(report_samples.REFUSED, kind=report_samples.kind("int8-trt"))
+    for made in (record, report_samples.record(report_samples.FP32, refused, carried=("int8-trt",))):
+        from rich import console
+
+        monkeypatch.setattr("affectrt.cli.output._print_table", at_80(console.Console))
+        with contextlib.suppress(Exit):
+            show(Result(Path("packs/tiny"), Path("packs/tiny.report"), made), Format.table)
+        table = capsys.readouterr().out
+        assert max(map(len, table.splitlines())) <= 80
+        words = table.split()
+        wanted = [word for one in made.variants for word in (one.name, *one.status.split())]
+        assert [word for word in wanted if word not in words] == [], table
+    assert "int8-trt was refused for: accuracy, class" in table
+
+
+def at_80(console: Any) -> Any:
+    """The writer of tables, on a terminal of 80 columns."""
+    from affectrt.cli import output
+
+    true = output._print_table
+
+    def printed(*given: Any) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("rich.console.Console", lambda file, **_: console(file=file, width=80))
+            true(*given)
+
+    return printed
 
 
 def test_every_recipe_is_a_module_and_the_other_way_round() -> None:

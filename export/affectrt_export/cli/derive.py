@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from affectrt.cli.output import Format, OutputOption
+from affectrt.cli.output import Format
 
 from affectrt_export.cli.model import show
-from affectrt_export.terminal import Bars, among, existing
+from affectrt_export.terminal import Bars, NarrowOutput, among, existing
 
 
 def derive(
@@ -20,7 +20,7 @@ def derive(
         Path | None, typer.Option(help="Labelled data that judges accuracy, which is else not judged; int8-trt is calibrated with it too.")
     ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Take the place of a pack that is there.")] = False,
-    output: OutputOption = Format.table,
+    output: NarrowOutput = Format.table,
 ) -> None:
     """Derive variants for this device from a pack's weight-only master or dynamic int8 file.
 

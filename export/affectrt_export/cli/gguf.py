@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from affectrt.cli.errors import FAILED, note
-from affectrt.cli.output import Format, OutputOption, Report, write
+from affectrt.cli.output import Format, Report, write
 
-from affectrt_export.terminal import Bars, bound, existing, licence, plain_argument, words
+from affectrt_export.terminal import Bars, NarrowOutput, bound, existing, licence, plain_argument, words
 
 if TYPE_CHECKING:
     from affectrt_export.gguf import Exported
@@ -28,7 +28,7 @@ def gguf(
     name: Annotated[str, typer.Option(help="Of the files; made from the source's if left out.")] = "",
     license: Annotated[str, typer.Option(help="SPDX id of the weights, where the source names none.")] = "",
     revision: Annotated[str | None, typer.Option(help="Of a hub repository.")] = None,
-    importance: Annotated[bool, typer.Option(help="Weigh by an importance matrix of the text.")] = True,
+    no_importance: Annotated[bool, typer.Option("--no-importance", help="Do not weigh by an importance matrix of the text.")] = False,
     allow_requantise: Annotated[bool, typer.Option("--allow-requantise", help="The source may be quantised already.")] = False,
     max_perplexity_ratio: Annotated[str, typer.Option(help="Perplexity over the best source's: a number or `off`.")] = "1.05",
     max_kl: Annotated[str, typer.Option(help="Nats a token from the best source: a number or `off`.")] = "0.1",
@@ -36,7 +36,7 @@ def gguf(
     max_size_ratio: Annotated[str, typer.Option(help="Size over the source's: a number or `off`.")] = "1.0",
     threads: Annotated[int, typer.Option(help="0: as many as the runtime takes.")] = 0,
     replace: Annotated[bool, typer.Option("--replace", help="Take the place of files that are there.")] = False,
-    output: OutputOption = Format.table,
+    output: NarrowOutput = Format.table,
 ) -> None:
     """Convert and quantise a chat model; perplexity and divergence against the best source, speed, and what each file really holds.
 
@@ -57,7 +57,7 @@ def gguf(
         license=licence(license),
         revision=revision,
         calibration_text=calibration_text,
-        measuring=Measuring(limits=limits, importance=importance, threads=threads, allow_requantise=allow_requantise),
+        measuring=Measuring(limits=limits, importance=not no_importance, threads=threads, allow_requantise=allow_requantise),
         command="affectrt " + shlex.join(plain_argument(word) for word in sys.argv[1:]),
         replace=replace,
     )

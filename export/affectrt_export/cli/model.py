@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from affectrt.cli.errors import FAILED, note
-from affectrt.cli.output import Format, OutputOption, Report, write
+from affectrt.cli.output import Format, Report, write
 
-from affectrt_export.terminal import Bars, among, bound, existing, licence, plain_argument
+from affectrt_export.terminal import Bars, NarrowOutput, among, bound, existing, licence, plain_argument
 
 if TYPE_CHECKING:
     from affectrt_export.request import Result
     from affectrt_export.spec import Bounds, Model
 
 COLUMNS = ("variant", "status", "size_mb", "score", "drop", "ece", "p50_ms", "ratio", "refused_for")
+SHOWN = COLUMNS[:-1]
+"""What fits into 80 columns; why a variant was refused is said beneath, and on stderr."""
 Bound = "a number, or `off` to leave the gate out (the report says so)"
 
 
@@ -40,8 +42,8 @@ def model(
     size_px: Annotated[int | None, typer.Option(help="Side of the picture.")] = None,
     arch: Annotated[str, typer.Option(help="timm's name of the network, where a file of weights does not say.")] = "",
     intended_use: Annotated[str, typer.Option(help="One sentence for the card.")] = "",
-    known_limit: Annotated[list[str] | None, typer.Option(help="One sentence for the card; may be given several times.")] = None,
-    calibrate: Annotated[bool, typer.Option(help="Fit temperature and thresholds on the calibration examples.")] = True,
+    known_limit: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="One sentence for the card; any number of times.")] = None,
+    no_calibrate: Annotated[bool, typer.Option("--no-calibrate", help="Fit no temperature and thresholds on the examples.")] = False,
     calibration_method: Annotated[str, typer.Option(help="Of static int8: minmax, percentile or entropy.")] = "",
     max_parity: Annotated[str, typer.Option(help=f"Largest difference of fp32 to the source: {Bound}.")] = "1e-3",
     max_accuracy_drop: Annotated[str, typer.Option(help=f"Accuracy or macro-F1 under fp32: {Bound}.")] = "0.01",
@@ -51,7 +53,7 @@ def model(
     threads: Annotated[int, typer.Option(help="Of ONNX Runtime, for latency.")] = 1,
     seed: Annotated[int, typer.Option(help="Chooses the calibration examples.")] = 0,
     replace: Annotated[bool, typer.Option("--replace", help="Take the place of a pack that is there.")] = False,
-    output: OutputOption = Format.table,
+    output: NarrowOutput = Format.table,
 ) -> None:
     """Export a trained model: parity with its framework, every variant through its gates, repair of those that fail, a report.
 
@@ -97,7 +99,7 @@ def model(
         calibration=calibrating,
         bounds=limits,
         options=Options(calibration=calibration_method) if calibration_method else Options(),
-        calibrate=calibrate,
+        calibrate=not no_calibrate,
         license=license,
         seed=seed,
         threads=threads,
@@ -108,7 +110,7 @@ def model(
     show(result, output)
 
 
-def families(output: OutputOption = Format.table) -> None:
+def families(output: NarrowOutput = Format.table) -> None:
     """List the families of models that `affectrt export model` reads."""
     from affectrt_export.families import FAMILIES
 
@@ -150,7 +152,10 @@ def show(result: Result, output: Format) -> None:
     places = [f"report: {result.report}", f"pack: {result.said}"]
     if unlabelled(result.record):
         places.insert(0, "accuracy was not judged: no labelled data was given (--data)")
-    write(Report(COLUMNS, rows, document, f"{result.record.name}", places), output)
+    people = output in (Format.table, Format.md)
+    if people:
+        places = [f"{row['variant']} was refused for: {row['refused_for']}" for row in rows if row["refused_for"]] + places
+    write(Report(SHOWN if people else COLUMNS, rows, document, f"{result.record.name}", places), output)
     if not result.passed:
         raise typer.Exit(FAILED)
 
