@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from affectrt.bench import machine
 OK, NOTE, PROBLEM = "ok", "note", "problem"
 PROBE_TIMEOUT_S = 60.0
 LOW_DISK_MB = 500.0
+EXTRAS = ("dialogue", "video", "plot")
+"""Parts of affectrt that not everybody installs."""
 
 ORT_DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml", "onnxruntime-training")
 MINIMUM_ORT = (1, 23)
@@ -48,6 +50,8 @@ class Place:
     """Where to look: a test gives a machine of its own."""
 
     root: Path = machine.ROOT
+    needs: Sequence[str] = ()
+    """Of `EXTRAS`: those that the user wants, so that it is a problem where they are missing."""
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     distributions: Callable[[str], str | None] = field(default=lambda name: installed_version(name))
     probe: Callable[[str], str] = field(default=lambda module: probe_import(module))
@@ -238,8 +242,8 @@ def _extras(at: Place) -> Iterator[Check]:
     ):
         version = at.distributions(distribution)
         if version is None:
-            # The model that answers is part of what affectrt is; reading files and plotting are conveniences.
-            status = PROBLEM if extra == "dialogue" else NOTE
+            # Who installed without an extra may well not want it.
+            status = PROBLEM if extra in at.needs else NOTE
             yield Check(distribution, status, f"not installed: {purpose}", f"pip install 'affectrt[{extra}]'")
             continue
         reason = at.probe(module)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -128,7 +129,6 @@ def test_two_runtimes_in_one_folder(tmp_path: Path) -> None:
     [
         ("numpy", "pip install numpy"),
         ("onnxruntime", "pip install 'affectrt[cpu]'"),
-        ("llama-cpp-python", "pip install 'affectrt[dialogue]'"),
     ],
 )
 def test_what_is_missing_is_a_problem_with_a_command(tmp_path: Path, missing: str, command: str) -> None:
@@ -136,9 +136,31 @@ def test_what_is_missing_is_a_problem_with_a_command(tmp_path: Path, missing: st
     assert (check.status, check.fix) == (PROBLEM, command)
 
 
-def test_missing_conveniences_are_notes(tmp_path: Path) -> None:
-    found = named(examine(place(tmp_path, {"numpy": "2.0", "onnxruntime": "1.32.0", "llama-cpp-python": "0.3.16"})))
-    assert {found[name].status for name in ("av", "pillow", "matplotlib")} == {NOTE}
+def test_missing_extras_are_notes_unless_they_are_needed(tmp_path: Path) -> None:
+    at = place(tmp_path, {"numpy": "2.0", "onnxruntime": "1.32.0"})
+    found = named(examine(at))
+    assert {found[name].status for name in ("llama-cpp-python", "av", "pillow", "matplotlib")} == {NOTE}
+    assert found["llama-cpp-python"].fix == "pip install 'affectrt[dialogue]'"
+    found = named(examine(dataclasses.replace(at, needs=("dialogue",))))
+    assert (found["llama-cpp-python"].status, found["llama-cpp-python"].fix) == (PROBLEM, "pip install 'affectrt[dialogue]'")
+    assert found["av"].status == NOTE
+
+
+def test_an_extra_that_is_missing_fails_only_where_it_was_asked_for(cli: Callable[..., Done], monkeypatch: pytest.MonkeyPatch) -> None:
+    from affectrt import doctor
+
+    there = doctor.installed_version
+    monkeypatch.setattr(doctor, "installed_version", lambda name: None if name == "llama-cpp-python" else there(name))
+
+    def problems(*more: str) -> set[str]:
+        done = cli("doctor", "-o", "json", *more)
+        found = {check["name"] for check in json.loads(done.out)["checks"] if check["status"] == PROBLEM}
+        assert done.code == bool(found)
+        return found
+
+    assert problems("--need", "dialogue") - problems() == {"llama-cpp-python"}
+    done = cli("doctor", "--need", "smell")
+    assert done.code == 2 and "dialogue, video, plot" in " ".join(done.err.split())
 
 
 def test_a_library_that_cannot_be_loaded(tmp_path: Path) -> None:
