@@ -6,6 +6,7 @@ Each step that takes time is kept in a work folder beside the pack (affectrt_exp
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Callable, Sequence
 
 import onnxruntime
@@ -60,6 +61,8 @@ def export(request: Request, progress: Progress | None = None, tell: Tell | None
     request = _with_golden(request)
     request.out.mkdir(parents=True, exist_ok=True)
     with Job(request.out / f".{name}.work") as job:
+        for left in request.out.glob(f".{name}.*.tmp"):  # of an export that was killed as it published
+            shutil.rmtree(left, ignore_errors=True)
         try:
             result = _Export(request, kinds, job, progress, tell or _silent).run()
         except ExportError:

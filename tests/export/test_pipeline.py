@@ -224,6 +224,15 @@ def test_each_step_is_a_line_in_a_pipe(given: Path, tmp_path: Path) -> None:
     assert lines[-1].startswith("writing the pack") and len(lines) < 12
 
 
+def test_what_a_killed_export_left_is_cleared_away(given: Path, tmp_path: Path) -> None:
+    others = (".other.0123456789ab.tmp", "faces-notes.tmp")
+    for name in (".faces.0123456789ab.tmp", ".faces.report.0123456789ab.tmp", *others):
+        (tmp_path / name).mkdir()
+    code, _, err = export(arguments(given, tmp_path, "--variants", "fp32"))
+    assert code == 0, err
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*others, "faces", "faces.report"])
+
+
 def test_few_examples_are_said_to_prove_little(given: Path, tmp_path: Path) -> None:
     with np.load(given / "judge.npz") as read:
         few = {**read, "images": read["images"][:150], "labels": read["labels"][:150]}
