@@ -170,13 +170,17 @@ std::vector<Detection> GpuFaces::detect(const ImageView& image) {
   check_image(image);
   finish();
   under_way_ = true;
-  return detect(upload_(image, context_->stream));
+  return locate(upload_(image, context_->stream));
 }
 
 std::vector<Detection> GpuFaces::detect(const cuda::DeviceImage& image) {
-  const auto& stream = context_->stream;
   finish();
   under_way_ = true;
+  return locate(image);
+}
+
+std::vector<Detection> GpuFaces::locate(const cuda::DeviceImage& image) {
+  const auto& stream = context_->stream;
   frame_ = image;
   found_ = 0;
   if (image.width != whole_width_ || image.height != whole_height_) {

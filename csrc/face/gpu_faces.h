@@ -64,6 +64,7 @@ class GpuFaces {
     int index = 0;
     std::uint64_t used = 0;
   };
+  std::vector<Detection> locate(const cuda::DeviceImage& image);
   std::vector<Detection> decode_on_cpu();
   std::vector<Detection> rows_to_detections(std::size_t count) const;
   void cut_crops();

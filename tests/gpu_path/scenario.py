@@ -90,9 +90,12 @@ def from_device() -> dict[str, Any]:
     seen = plain(face(held, 0))
     calls = [(call.name, call.args) for call in cuda.calls()[before:]]
     runs = [dict(call.args) for call in ort.calls("RunWithBinding")]
+    face(frame, 0)  # the ring takes its memory
     face.reset()
+    before = len(cuda.calls())
     again = plain(face(frame, 0))
-    return {"device": seen, "host": again, "calls": calls, "runs": runs}
+    host_calls = [(call.name, call.args) for call in cuda.calls()[before:]]
+    return {"device": seen, "host": again, "calls": calls, "host_calls": host_calls, "runs": runs}
 
 
 def refused() -> dict[str, Any]:

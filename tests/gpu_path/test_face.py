@@ -62,6 +62,12 @@ def test_a_frame_on_the_device_is_not_copied():
     # One wait for where the faces are, one for what they show; and all on one stream.
     assert names.count("cuEventSynchronize") == 1 and names.count("cuStreamSynchronize") == 1
     assert len({args["stream"] for _, args in result["calls"] if "stream" in args}) == 1
+    # A frame of the host's goes up once, and is waited for no more often.
+    names = [name for name, _ in result["host_calls"]]
+    big = [args for name, args in result["host_calls"] if name.startswith("cuMemcpyHtoD") and args["bytes"] > 1024]
+    assert [args["bytes"] for args in big] == [360 * 260 * 3]
+    assert names.count("cuEventSynchronize") == 1 and names.count("cuStreamSynchronize") == 1
+    assert "cuMemAlloc_v2" not in names and "cuMemHostAlloc" not in names
     assert len(result["runs"]) == 2 and all(not run["synchronised"] for run in result["runs"])
 
 
