@@ -21,6 +21,7 @@ ORDER = [
     "policy",
     "engine",
     "packs",
+    "engines",
     "perception",
     "memory",
     "affect",
@@ -44,6 +45,7 @@ CSRC_ALLOWS = {
     "ops": {"core", "pack", "ops"},
     "device": {"core", "device"},
     "gpu": {"core", "device", "ops", "gpu"},
+    "custom_ops": {"core", "pack", "engine", "ops", "device", "gpu", "custom_ops"},
     "face": {"core", "pack", "engine", "ops", "device", "gpu", "face"},
     "bindings": {"core", "pack", "engine", "ops", "device", "gpu", "face", "bindings"},
 }

@@ -99,6 +99,7 @@ std::size_t size_of(DataType type) { return row_of(type).size; }
 
 Engine::Engine(const std::filesystem::path& model, const EngineOptions& options) {
   if (options.threads < 0) throw std::invalid_argument("threads: expected 0 (shared pool) or more, got " + std::to_string(options.threads));
+  Runtime::get();  // without one there is nothing to fall back to
   EngineOptions tried = options;
   std::vector<std::string> given_up;
   for (;;) {
@@ -111,7 +112,7 @@ Engine::Engine(const std::filesystem::path& model, const EngineOptions& options)
         // A network of which single nodes stay on the CPU cannot be captured; it can still run.
         tried.gpu->graphs = false;
         given_up.push_back(std::string("CUDA graphs: ") + error.what());
-      } else if (provider_ != kCpuProvider) {
+      } else if (!provider_.empty() && provider_ != kCpuProvider) {
         // Many a provider finds only now that its device is not there. What is wrong with the file itself is thrown by the last try.
         std::erase_if(tried.providers, [&](const Provider& provider) { return provider.name == provider_; });
         given_up.push_back(provider_ + ": CreateSession: " + error.what());
