@@ -57,7 +57,9 @@ finally:
     assert time.perf_counter() - start < 5  # loose: a busy machine; mostly it takes half a second
 
 
-@pytest.mark.parametrize("command", ["demo", "run", "chat", "eval", "doctor", "bench", "packs", "packs verify", "packs add", "packs pull", "engines"])
+@pytest.mark.parametrize(
+    "command", ["demo", "run", "chat", "eval", "doctor", "bench", "packs", "packs verify", "packs add", "packs pull", "engines"]
+)
 def test_every_command_explains_itself(cli: Cli, command: str) -> None:
     done = cli(*command.split(), "--help")
     assert done.code == 0 and "Usage" in done.out

@@ -24,6 +24,10 @@ OPS = {
     "align_box": "align",
     "align_points": "align",
     "affect": "affect",
+    "emotion_layernorm_f32": "emotion_layernorm",
+    "emotion_layernorm_f16": "emotion_layernorm",
+    "masked_attention_f32": "masked_attention",
+    "masked_attention_f16": "masked_attention",
 }
 
 

@@ -1,4 +1,4 @@
-"""What test_face.py has a process on the fakes do: `python scenario.py NAME` prints JSON."""
+"""What test_face_on_gpu.py has a process on the fakes do: `python scenario.py NAME` prints JSON."""
 
 from __future__ import annotations
 
