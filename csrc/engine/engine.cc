@@ -114,7 +114,7 @@ Engine::Engine(const std::filesystem::path& model, const EngineOptions& options)
         given_up.push_back(std::string("CUDA graphs: ") + error.what());
       } else if (!provider_.empty() && provider_ != kCpuProvider) {
         // Many a provider finds only now that its device is not there. What is wrong with the file itself is thrown by the last try.
-        std::erase_if(tried.providers, [&](const Provider& provider) { return provider.name == provider_; });
+        if (std::erase_if(tried.providers, [&](const Provider& provider) { return provider.name == provider_; }) == 0) throw;
         given_up.push_back(provider_ + ": CreateSession: " + error.what());
       } else {
         throw;
