@@ -17,11 +17,36 @@ std::span<const std::byte> image_for(const Device& device, const std::string& op
   return image;
 }
 
-std::string text(Dim dim) { return "(" + std::to_string(dim.x) + ", " + std::to_string(dim.y) + ", " + std::to_string(dim.z) + ")"; }
+std::string text(Dim dim) {
+  std::string text = "(";
+  text.append(std::to_string(dim.x)).append(", ").append(std::to_string(dim.y)).append(", ").append(std::to_string(dim.z)).append(")");
+  return text;
+}
 
 std::string text(const Kernel& kernel, const LaunchShape& shape) {
   return kernel.op() + ": launch of " + kernel.name() + ", grid " + text(shape.grid) + ", block " + text(shape.block) + ", " +
          std::to_string(shape.shared_bytes) + " bytes of dynamic shared memory";
+}
+
+void check(const Kernel& kernel, const LaunchShape& shape) {
+  constexpr unsigned kMaxGridX = 0x7fffffff, kMaxGridYz = 65535;
+  const auto& [grid, block, shared_bytes] = shape;
+  const auto threads = std::uint64_t{block.x} * block.y * block.z;
+  if (threads == 0 || threads > kernel.max_threads() || block.x > 1024 || block.y > 1024 || block.z > 64)
+    throw std::invalid_argument(text(kernel, shape) + ": expected 1 to " + std::to_string(kernel.max_threads()) + " threads a block, got " +
+                                std::to_string(threads));
+  if (grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.x > kMaxGridX || grid.y > kMaxGridYz || grid.z > kMaxGridYz)
+    throw std::invalid_argument(text(kernel, shape) + ": expected a grid of 1 to (2147483647, 65535, 65535)");
+}
+
+void submit(const Kernel& kernel, const LaunchShape& shape, StreamHandle stream, const void* parameters, std::size_t bytes) {
+  const auto& [grid, block, shared_bytes] = shape;
+  // As one block of bytes with its size, which cuLaunchKernel's other form, an array of pointers, does not tell.
+  void* extra[] = {reinterpret_cast<void*>(kLaunchParamBufferPointer), const_cast<void*>(parameters),
+                   reinterpret_cast<void*>(kLaunchParamBufferSize), &bytes, reinterpret_cast<void*>(kLaunchParamEnd)};
+  const ContextGuard guard(kernel.context());
+  AFFECTRT_CUDA_CALL(kernel.context().driver(), text(kernel, shape), cuLaunchKernel, kernel.handle(), grid.x, grid.y, grid.z, block.x,
+                     block.y, block.z, shared_bytes, stream, nullptr, extra);
 }
 
 }  // namespace
@@ -53,23 +78,16 @@ Kernel Module::kernel(const std::string& name) const {
 }
 
 void launch_bytes(const Kernel& kernel, const LaunchShape& shape, const Stream& stream, const void* parameters, std::size_t bytes) {
-  constexpr unsigned kMaxGridX = 0x7fffffff, kMaxGridYz = 65535;
-  const auto& [grid, block, shared_bytes] = shape;
-  const auto threads = std::uint64_t{block.x} * block.y * block.z;
-  if (threads == 0 || threads > kernel.max_threads() || block.x > 1024 || block.y > 1024 || block.z > 64)
-    throw std::invalid_argument(text(kernel, shape) + ": expected 1 to " + std::to_string(kernel.max_threads()) + " threads a block, got " +
-                                std::to_string(threads));
-  if (grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.x > kMaxGridX || grid.y > kMaxGridYz || grid.z > kMaxGridYz)
-    throw std::invalid_argument(text(kernel, shape) + ": expected a grid of 1 to (2147483647, 65535, 65535)");
+  check(kernel, shape);
   if (kernel.context().handle() != stream.context()->handle())
     throw std::invalid_argument(text(kernel, shape) + ": the kernel is loaded on cuda:" + std::to_string(kernel.context().info().ordinal) +
                                 ", the stream is of cuda:" + std::to_string(stream.context()->info().ordinal));
-  // As one block of bytes with its size, which cuLaunchKernel's other form, an array of pointers, does not tell.
-  void* extra[] = {reinterpret_cast<void*>(kLaunchParamBufferPointer), const_cast<void*>(parameters),
-                   reinterpret_cast<void*>(kLaunchParamBufferSize), &bytes, reinterpret_cast<void*>(kLaunchParamEnd)};
-  const ContextGuard guard(*stream.context());
-  AFFECTRT_CUDA_CALL(stream.driver(), text(kernel, shape), cuLaunchKernel, kernel.handle(), grid.x, grid.y, grid.z, block.x, block.y,
-                     block.z, shared_bytes, stream.handle(), nullptr, extra);
+  submit(kernel, shape, stream.handle(), parameters, bytes);
+}
+
+void launch_bytes(const Kernel& kernel, const LaunchShape& shape, StreamHandle stream, const void* parameters, std::size_t bytes) {
+  check(kernel, shape);
+  submit(kernel, shape, stream, parameters, bytes);
 }
 
 }  // namespace affectrt::cuda

@@ -6,6 +6,7 @@
 
 #include "affectrt/core/error.h"
 #include "affectrt/engine/providers.h"
+#include "affectrt/engine/session_hook.h"
 #include "affectrt/pack/text.h"
 
 namespace affectrt {
@@ -145,6 +146,9 @@ void Engine::open(const std::filesystem::path& model, const EngineOptions& optio
   TakenProviders taken = take_providers(rt, raw_options, options);
   provider_ = taken.names.front();
   fallbacks_ = std::move(taken.fallbacks);
+  AddedOperators added = add_operators({rt, raw_options, model, options, taken.names});
+  operators_ = std::move(added.owner);
+  fallbacks_.insert(fallbacks_.end(), added.fallbacks.begin(), added.fallbacks.end());
   if (options.strict && provider_ != kCpuProvider)
     rt.check(api.AddSessionConfigEntry(raw_options, "session.disable_cpu_ep_fallback", "1"), "session options");
 

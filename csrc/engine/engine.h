@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -52,6 +53,9 @@ class Engine {
  public:
   // Throws EngineError (unreadable model, provider failure when strict) or DeviceError (strict and provider absent).
   explicit Engine(const std::filesystem::path& model, const EngineOptions& options = {});
+  // Neither copied nor moved: bindings know where it is.
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
 
   const std::vector<IoSpec>& inputs() const { return inputs_; }
   const std::vector<IoSpec>& outputs() const { return outputs_; }
@@ -78,6 +82,7 @@ class Engine {
   std::vector<std::string> fallbacks_;
   std::optional<GpuStream> gpu_;
   ort::OwnedMemoryInfo gpu_memory_;
+  std::shared_ptr<const void> operators_;  // of ours, which the session calls
   ort::OwnedSession session_;
 };
 

@@ -28,6 +28,12 @@ struct TensorRtOptions;
 struct KeyValuePairs;
 struct EpDevice;
 struct HardwareDevice;
+struct CustomOpDomain;
+struct KernelInfo;
+struct KernelContext;
+struct ShapeInferContext;
+struct RawApi;  // the library's own table, untyped
+struct CustomOp;
 
 // ONNXTensorElementDataType, as far as tensors here have it.
 enum ElementType : int {
@@ -47,8 +53,50 @@ enum ElementType : int {
 
 inline constexpr std::uint32_t kApiVersion = 21;  // the newest that the checked header describes; every library since 1.21 serves it
 
+// The library's description of an operator that somebody else computes: after a version, functions that it calls. `version` says which of
+// them are there: an operator that states version N has all that the header of API version N lists, so ours states kApiVersion.
+// clang-format off
+#define AFFECTRT_ORT_CUSTOM_OP(X)                                                                                                        \
+  X(CreateKernel, void*, (const CustomOp*, const RawApi*, const KernelInfo*))                                                            \
+  X(GetName, const char*, (const CustomOp*))                                                                                             \
+  X(GetExecutionProviderType, const char*, (const CustomOp*))                                                                            \
+  X(GetInputType, int, (const CustomOp*, std::size_t))                                                                                   \
+  X(GetInputTypeCount, std::size_t, (const CustomOp*))                                                                                   \
+  X(GetOutputType, int, (const CustomOp*, std::size_t))                                                                                  \
+  X(GetOutputTypeCount, std::size_t, (const CustomOp*))                                                                                  \
+  X(KernelCompute, void, (void* kernel, KernelContext*))                                                                                 \
+  X(KernelDestroy, void, (void* kernel))                                                                                                 \
+  X(GetInputCharacteristic, int, (const CustomOp*, std::size_t))                                                                         \
+  X(GetOutputCharacteristic, int, (const CustomOp*, std::size_t))                                                                        \
+  X(GetInputMemoryType, int, (const CustomOp*, std::size_t))                                                                             \
+  X(GetVariadicInputMinArity, int, (const CustomOp*))                                                                                    \
+  X(GetVariadicInputHomogeneity, int, (const CustomOp*))                                                                                 \
+  X(GetVariadicOutputMinArity, int, (const CustomOp*))                                                                                   \
+  X(GetVariadicOutputHomogeneity, int, (const CustomOp*))                                                                                \
+  X(CreateKernelV2, Status*, (const CustomOp*, const RawApi*, const KernelInfo*, void** kernel))                                         \
+  X(KernelComputeV2, Status*, (void* kernel, KernelContext*))                                                                            \
+  X(InferOutputShapeFn, Status*, (const CustomOp*, ShapeInferContext*))                                                                  \
+  X(GetStartVersion, int, (const CustomOp*))                                                                                             \
+  X(GetEndVersion, int, (const CustomOp*))                                                                                               \
+  X(GetMayInplace, std::size_t, (int** inputs, int** outputs))                                                                           \
+  X(ReleaseMayInplace, void, (int* inputs, int* outputs))                                                                                \
+  X(GetAliasMap, std::size_t, (int** inputs, int** outputs))                                                                             \
+  X(ReleaseAliasMap, void, (int* inputs, int* outputs))
+// clang-format on
+
+struct CustomOp {
+  std::uint32_t version = kApiVersion;
+#define AFFECTRT_ORT_MEMBER(name, result, arguments) result(*name) arguments = nullptr;
+  AFFECTRT_ORT_CUSTOM_OP(AFFECTRT_ORT_MEMBER)
+#undef AFFECTRT_ORT_MEMBER
+};
+
+inline constexpr int kRequiredTensor = 0;  // characteristic of an input or output
+inline constexpr int kProviderMemory = 0;  // where the operator's provider has its tensors
+
 // clang-format off
 #define AFFECTRT_ORT_SLOTS(X)                                                                                                             \
+  X(0, CreateStatus, Status*, (int code, const char* text))                                                                               \
   X(2, GetErrorMessage, const char*, (const Status*))                                                                                    \
   X(3, CreateEnv, Status*, (int severity, const char* id, Env**))                                                                        \
   X(6, DisableTelemetryEvents, Status*, (const Env*))                                                                                    \
@@ -58,6 +106,9 @@ inline constexpr std::uint32_t kApiVersion = 21;  // the newest that the checked
   X(23, SetSessionGraphOptimizationLevel, Status*, (SessionOptions*, int))                                                               \
   X(24, SetIntraOpNumThreads, Status*, (SessionOptions*, int))                                                                           \
   X(25, SetInterOpNumThreads, Status*, (SessionOptions*, int))                                                                           \
+  X(26, CreateCustomOpDomain, Status*, (const char* name, CustomOpDomain**))                                                              \
+  X(27, CustomOpDomain_Add, Status*, (CustomOpDomain*, const CustomOp*))                                                                  \
+  X(28, AddCustomOpDomain, Status*, (SessionOptions*, CustomOpDomain*))                                                                   \
   X(30, SessionGetInputCount, Status*, (const Session*, std::size_t*))                                                                   \
   X(31, SessionGetOutputCount, Status*, (const Session*, std::size_t*))                                                                  \
   X(33, SessionGetInputTypeInfo, Status*, (const Session*, std::size_t, TypeInfo**))                                                     \
@@ -76,6 +127,9 @@ inline constexpr std::uint32_t kApiVersion = 21;  // the newest that the checked
   X(69, CreateCpuMemoryInfo, Status*, (int allocator, int memory, MemoryInfo**))                                                         \
   X(76, AllocatorFree, Status*, (Allocator*, void*))                                                                                     \
   X(78, GetAllocatorWithDefaultOptions, Status*, (Allocator**))                                                                          \
+  X(85, KernelInfoGetAttribute_float, Status*, (const KernelInfo*, const char* name, float*))                                             \
+  X(90, KernelContext_GetInput, Status*, (const KernelContext*, std::size_t, const Value**))                                              \
+  X(91, KernelContext_GetOutput, Status*, (KernelContext*, std::size_t, const std::int64_t* shape, std::size_t rank, Value**))            \
   X(92, ReleaseEnv, void, (Env*))                                                                                                        \
   X(93, ReleaseStatus, void, (Status*))                                                                                                  \
   X(94, ReleaseMemoryInfo, void, (MemoryInfo*))                                                                                          \
@@ -85,6 +139,7 @@ inline constexpr std::uint32_t kApiVersion = 21;  // the newest that the checked
   X(98, ReleaseTypeInfo, void, (TypeInfo*))                                                                                              \
   X(99, ReleaseTensorTypeAndShapeInfo, void, (TensorInfo*))                                                                              \
   X(100, ReleaseSessionOptions, void, (SessionOptions*))                                                                                 \
+  X(101, ReleaseCustomOpDomain, void, (CustomOpDomain*))                                                                                  \
   X(119, CreateEnvWithGlobalThreadPools, Status*, (int severity, const char* id, const ThreadingOptions*, Env**))                        \
   X(120, DisablePerSessionThreads, Status*, (SessionOptions*))                                                                           \
   X(121, CreateThreadingOptions, Status*, (ThreadingOptions**))                                                                          \
@@ -107,6 +162,7 @@ inline constexpr std::uint32_t kApiVersion = 21;  // the newest that the checked
   X(171, CreateTensorRTProviderOptions, Status*, (TensorRtOptions**))                                                                    \
   X(172, UpdateTensorRTProviderOptions, Status*, (TensorRtOptions*, const char* const*, const char* const*, std::size_t))                \
   X(174, ReleaseTensorRTProviderOptions, void, (TensorRtOptions*))                                                                       \
+  X(193, KernelContext_GetGPUComputeStream, Status*, (const KernelContext*, void**))                                                      \
   X(204, SessionOptionsAppendExecutionProvider_CUDA_V2, Status*, (SessionOptions*, const CudaOptions*))                                  \
   X(205, CreateCUDAProviderOptions, Status*, (CudaOptions**))                                                                            \
   X(206, UpdateCUDAProviderOptions, Status*, (CudaOptions*, const char* const*, const char* const*, std::size_t))                        \
@@ -114,7 +170,9 @@ inline constexpr std::uint32_t kApiVersion = 21;  // the newest that the checked
   X(216, SessionOptionsAppendExecutionProvider, Status*,                                                                                 \
     (SessionOptions*, const char* name, const char* const* keys, const char* const* values, std::size_t))                                \
   X(261, UpdateTensorRTProviderOptionsWithValue, Status*, (TensorRtOptions*, const char* key, void* value))                              \
-  X(263, UpdateCUDAProviderOptionsWithValue, Status*, (CudaOptions*, const char* key, void* value))
+  X(263, UpdateCUDAProviderOptionsWithValue, Status*, (CudaOptions*, const char* key, void* value))                                       \
+  X(268, ShapeInferContext_GetInputTypeShape, Status*, (const ShapeInferContext*, std::size_t, TensorInfo**))                             \
+  X(270, ShapeInferContext_SetOutputTypeShape, Status*, (const ShapeInferContext*, std::size_t, const TensorInfo*))
 // clang-format on
 
 // The library's table, typed.

@@ -11,16 +11,20 @@ namespace {
 // Graphs nest inside attributes of If, Loop and Scan. protobuf itself stops at 100 levels of messages.
 constexpr int kMaxDepth = 100;
 
-enum class Message { kModel, kGraph, kNode, kAttribute, kTensor, kSparseTensor, kEntry, kFunction, kTraining };
+enum class Message { kModel, kGraph, kNode, kAttribute, kTensor, kSparseTensor, kEntry, kFunction, kTraining, kOpset };
+
+// What is looked for.
+enum class Wanted { kLocations, kDomains };
 
 class Scanner {
  public:
-  explicit Scanner(const File& file) : file_(file), buffer_(std::size_t{1} << 16) {}
+  Scanner(const File& file, Wanted wanted)
+      : file_(file), wanted_(wanted), buffer_(std::size_t{1} << (wanted == Wanted::kDomains ? 12 : 16)) {}
 
   std::set<std::string> run() {
     message(Message::kModel, 0, file_.size(), 0);
     if (!saw_graph_) fail("it has no graph");
-    return std::move(locations_);
+    return std::move(found_);
   }
 
  private:
@@ -49,15 +53,19 @@ class Scanner {
   }
 
   std::string text(std::uint64_t at, std::uint64_t end) {
-    if (end - at > 4096) fail("an external location is longer than 4096 bytes");
+    if (end - at > 4096)
+      fail(std::string(wanted_ == Wanted::kDomains ? "a domain" : "an external location") + " is longer than 4096 bytes");
     std::string value(static_cast<std::size_t>(end - at), '\0');
     if (file_.read(at, value.data(), value.size()) != value.size()) fail("it ends in the middle of a field");
     return value;
   }
 
-  // The message that a field of a message holds, if it is one on the way to a tensor (field numbers of onnx.proto).
-  static bool inside(Message parent, std::uint64_t field, Message* child) {
+  // The message that a field of a message holds, if it is one on the way to what is wanted (field numbers of onnx.proto).
+  bool inside(Message parent, std::uint64_t field, Message* child) const {
     const auto is = [&](std::uint64_t number, Message what) { return field == number && (*child = what, true); };
+    if (wanted_ == Wanted::kDomains)
+      return parent == Message::kModel ? is(8, Message::kOpset) || is(25, Message::kFunction)
+                                       : parent == Message::kFunction && is(9, Message::kOpset);
     switch (parent) {
       case Message::kModel:
         return is(7, Message::kGraph) || is(20, Message::kTraining) || is(25, Message::kFunction);
@@ -77,6 +85,7 @@ class Scanner {
       case Message::kTensor:
         return is(13, Message::kEntry);
       case Message::kEntry:
+      case Message::kOpset:
         return false;
     }
     return false;
@@ -108,28 +117,32 @@ class Scanner {
       }
       if (size > 0x7FFFFFFFu) fail("a field is longer than 2 GiB");
       if (size > end - at) fail("a field is longer than what holds it");
+      saw_graph_ = saw_graph_ || (kind == Message::kModel && tag == (7 << 3 | 2));
       Message child{};
       if ((tag & 7) == 2 && inside(kind, tag >> 3, &child)) {
-        saw_graph_ = saw_graph_ || child == Message::kGraph;
         message(child, at, at + size, depth + 1);
+      } else if (kind == Message::kOpset && tag == (1 << 3 | 2)) {
+        found_.insert(text(at, at + size));
       } else if (kind == Message::kEntry && (tag & 7) == 2 && (tag >> 3 == 1 || tag >> 3 == 2)) {
         (tag >> 3 == 1 ? key : value) = text(at, at + size);
       }
       at += size;
     }
-    if (kind == Message::kEntry && key == "location") locations_.insert(value);
+    if (kind == Message::kEntry && key == "location") found_.insert(value);
   }
 
   const File& file_;
+  Wanted wanted_;
   std::vector<char> buffer_;
   std::uint64_t start_ = 0;
   std::size_t filled_ = 0;
   bool saw_graph_ = false;
-  std::set<std::string> locations_;
+  std::set<std::string> found_;
 };
 
 }  // namespace
 
-std::set<std::string> external_data_of(const File& file) { return Scanner(file).run(); }
+std::set<std::string> external_data_of(const File& file) { return Scanner(file, Wanted::kLocations).run(); }
+std::set<std::string> operator_domains_of(const File& file) { return Scanner(file, Wanted::kDomains).run(); }
 
 }  // namespace affectrt

@@ -12,4 +12,8 @@ namespace affectrt {
 // the data. Throws PackError if the file is no protobuf of a model.
 std::set<std::string> external_data_of(const File& file);
 
+// The domains of operators that the model and its functions say they use; "" is ONNX's own. Reads a few hundred bytes, and skips the graph.
+// Throws PackError as above.
+std::set<std::string> operator_domains_of(const File& file);
+
 }  // namespace affectrt

@@ -37,6 +37,12 @@ SAME_HANDLE(TypeInfo, OrtTypeInfo);
 SAME_HANDLE(TensorInfo, OrtTensorTypeAndShapeInfo);
 SAME_HANDLE(CudaOptions, OrtCUDAProviderOptionsV2);
 SAME_HANDLE(TensorRtOptions, OrtTensorRTProviderOptionsV2);
+SAME_HANDLE(CustomOpDomain, OrtCustomOpDomain);
+SAME_HANDLE(CustomOp, OrtCustomOp);
+SAME_HANDLE(KernelInfo, OrtKernelInfo);
+SAME_HANDLE(KernelContext, OrtKernelContext);
+SAME_HANDLE(ShapeInferContext, OrtShapeInferContext);
+SAME_HANDLE(RawApi, OrtApi);
 #ifdef PLUGINS
 SAME_HANDLE(KeyValuePairs, OrtKeyValuePairs);
 SAME_HANDLE(EpDevice, OrtEpDevice);
@@ -94,7 +100,6 @@ struct SameFunction<R (*)(A...), S (*)(B...)> : SameFunction<R (*)(A...), S (*)(
   static_assert(offsetof(OrtApi, name) == (slot) * sizeof(void*), #name ": another slot in OrtApi"); \
   static_assert(SameFunction<result(*) arguments, decltype(OrtApi::name)>::value, #name ": another type in OrtApi");
 AFFECTRT_ORT_SLOTS(CHECK_SLOT)
-FAKE_ORT_SLOTS(CHECK_SLOT)
 #ifdef PLUGINS
 AFFECTRT_ORT_PLUGIN_SLOTS(CHECK_SLOT)
 FAKE_ORT_PLUGIN_SLOTS(CHECK_SLOT)
@@ -104,6 +109,19 @@ static_assert(int{kGpuHardware} == int{OrtHardwareDeviceType_GPU});
 static_assert(int{kNpuHardware} == int{OrtHardwareDeviceType_NPU});
 #endif
 #undef CHECK_SLOT
+
+// An operator's description: each function where the library looks for it, and none missing in the version that ours state.
+#define CHECK_MEMBER(name, result, arguments)                                                                     \
+  static_assert(offsetof(OrtCustomOp, name) == offsetof(CustomOp, name), #name ": another place in OrtCustomOp"); \
+  static_assert(SameFunction<result(*) arguments, decltype(OrtCustomOp::name)>::value, #name ": another type in OrtCustomOp");
+AFFECTRT_ORT_CUSTOM_OP(CHECK_MEMBER)
+#undef CHECK_MEMBER
+static_assert(offsetof(OrtCustomOp, version) == offsetof(CustomOp, version));
+static_assert(CustomOp{}.version == kApiVersion, "an operator states the API version that we ask for");
+static_assert(ORT_API_VERSION != kApiVersion || sizeof(OrtCustomOp) == sizeof(CustomOp), "OrtCustomOp has more functions in our version");
+static_assert(sizeof(OrtCustomOp) >= sizeof(CustomOp), "OrtCustomOp has fewer functions");
+static_assert(kRequiredTensor == int{INPUT_OUTPUT_REQUIRED});
+static_assert(kProviderMemory == int{OrtMemTypeDefault});
 
 static_assert(offsetof(OrtApiBase, GetApi) == offsetof(ApiBase, GetApi));
 static_assert(offsetof(OrtApiBase, GetVersionString) == offsetof(ApiBase, GetVersionString));

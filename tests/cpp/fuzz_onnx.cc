@@ -38,8 +38,14 @@ class Scratch {
 
 bool run_target(const std::uint8_t* data, std::size_t size) {
   static Scratch scratch;
+  const affectrt::File file(scratch.write(data, size), "model.onnx", "model.onnx");
   try {
-    affectrt::external_data_of(affectrt::File(scratch.write(data, size), "model.onnx", "model.onnx"));
+    affectrt::operator_domains_of(file);
+  } catch (const affectrt::PackError& error) {
+    require(affectrt::is_utf8(error.what()), "an error is UTF-8");
+  }
+  try {
+    affectrt::external_data_of(file);
   } catch (const affectrt::PackError& error) {
     require(affectrt::is_utf8(error.what()), "an error is UTF-8");
     return false;

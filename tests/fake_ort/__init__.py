@@ -9,6 +9,7 @@ What it does:
 * A network runs on the CPU, with its tensors where they were bound. Where the fake driver of tests/fake_cuda is loaded (`use_driver`, or
   AFFECTRT_CUDA_LIBRARY), device addresses are its addresses. A run with such tensors that is not synchronised stands on the session's
   stream like a kernel, if the driver has `fake_cuda_enqueue`; without, what stood on the stream before it is done first, then the run.
+* Operators that are registered for CUDA run in their sessions, in place of those for the CPU, with tensors on the fake driver's device.
 * A graph replays with the tensors that it was captured with; binding others under its number is a violation.
 * A session of a TensorRT provider with a cache takes its engine from there, or builds one into it. AFFECTRT_FAKE_ORT_BUILDS names a file
   that gets a line for each build, AFFECTRT_FAKE_ORT_HOLD one that no build ends before it is gone; AFFECTRT_FAKE_ORT_BUILD_FAULT is the
@@ -169,6 +170,10 @@ class FakeOrt:
     def refuse(self, what: str, text: str) -> None:
         """Let sessions fail to open that are given this provider, or ("graphs") one that is to capture graphs."""
         self._c.fake_ort_refuse(what.encode(), text.encode())
+
+    def lose_stream(self, lose: bool = True) -> None:
+        """Let sessions that open from now on tell operators for CUDA another stream than the provider was given."""
+        self._c.fake_ort_lose_stream(lose)
 
     @property
     def fired(self) -> bool:

@@ -55,6 +55,7 @@ void defaults(State& s) {
   s.fail_at = s.fail_countdown = 0;
   s.fail_name.clear();
   s.refusals.clear();
+  s.lose_stream = false;
   s.fired = false;
 }
 
@@ -88,7 +89,7 @@ Line& Line::texts(const char* name, const std::vector<std::string>& value) {
   return raw(name, "[" + text + "]");
 }
 
-Status* refuse(const std::string& text) { return real().CreateStatus(1, text.c_str()); }
+Status* refuse(const std::string& text) { return real().api.CreateStatus(1, text.c_str()); }
 
 Status* enter(const char* name, const Line& line) {
   int code = 0;
@@ -105,7 +106,7 @@ Status* enter(const char* name, const Line& line) {
     code = s.fail_code;
     text = s.fail_text;
   }
-  return real().CreateStatus(code, text.c_str());
+  return real().api.CreateStatus(code, text.c_str());
 }
 
 void violation(const std::string& text) {
@@ -148,6 +149,11 @@ FAKE_EXPORT void fake_ort_set_api_version(std::uint32_t version) {
 FAKE_EXPORT void fake_ort_use_driver(const char* path) {
   LOCKED;
   s.driver = path;
+}
+
+FAKE_EXPORT void fake_ort_lose_stream(int lose) {
+  LOCKED;
+  s.lose_stream = lose != 0;
 }
 
 FAKE_EXPORT void fake_ort_fail_at(long call, int code, const char* text) {

@@ -14,6 +14,8 @@ void fake_ort_set_providers(const char* names);
 void fake_ort_set_api_version(std::uint32_t version);
 // The fake driver that is loaded in this process; AFFECTRT_CUDA_LIBRARY where none is named.
 void fake_ort_use_driver(const char* path);
+// Whether sessions from now on tell operators for CUDA another stream than the provider was given.
+void fake_ort_lose_stream(int lose);
 // Call number `call` (from 1, after a reset; of those that can fail) answers with a status of this code and text; 0: none.
 void fake_ort_fail_at(long call, int code, const char* text);
 // The `nth` call (from 1) of a function from now on answers so.

@@ -12,6 +12,8 @@ namespace fake_ort {
 
 // Whether a fake driver is there.
 bool has_driver();
+// A function of the driver's; there must be one.
+void* driver_function(const char* name);
 // Where the bytes of a device range are; null if it is no device memory. Without a fake driver the address itself.
 void* shadow(std::uint64_t address, std::size_t bytes);
 // Says what the work that is running just now touches.

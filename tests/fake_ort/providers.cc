@@ -110,7 +110,7 @@ Status* append(const char* call, const char* provider, SessionOptions* session, 
   if (Status* refused =
           enter(call, Line().pairs("options", options->options).number("stream", reinterpret_cast<long long>(options->stream))))
     return refused;
-  give(session, {provider, options->options, options->stream, false});
+  give(session, {provider, options->options, options->stream ? options->stream : as_stream(options->options), false});
   return nullptr;
 }
 

@@ -15,6 +15,7 @@ struct Driver {
   void* (*shadow)(std::uint64_t, std::size_t) = nullptr;
   void (*touch)(std::uint64_t, std::size_t, int) = nullptr;
   void (*run)(void*, long) = nullptr;
+  void* library = nullptr;
   int (*enqueue)(void* stream, const char* what, int (*run)(void*), void (*drop)(void*), void* user) = nullptr;
 };
 
@@ -28,6 +29,7 @@ const Driver* driver() {
   const std::string path = !s.driver.empty() ? s.driver : given ? given : "";
   void* handle = path.empty() ? nullptr : dlopen(path.c_str(), RTLD_NOW | RTLD_NOLOAD);
   if (!handle) return nullptr;
+  found.library = handle;
   found.touch = reinterpret_cast<decltype(found.touch)>(dlsym(handle, "fake_cuda_touch"));
   found.run = reinterpret_cast<decltype(found.run)>(dlsym(handle, "fake_cuda_run"));
   found.enqueue = reinterpret_cast<decltype(found.enqueue)>(dlsym(handle, "fake_cuda_enqueue"));
@@ -194,6 +196,7 @@ Job::~Job() {
 }
 
 bool has_driver() { return driver() != nullptr; }
+void* driver_function(const char* name) { return dlsym(driver()->library, name); }
 
 void* shadow(std::uint64_t address, std::size_t bytes) {
   const Driver* there = driver();

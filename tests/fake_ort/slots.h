@@ -5,9 +5,6 @@
 #include "affectrt/engine/ort_abi.h"
 
 // clang-format off
-#define FAKE_ORT_SLOTS(X)                                                                                                                 \
-  X(0, CreateStatus, Status*, (int code, const char* text))
-
 #define FAKE_ORT_PLUGIN_SLOTS(X)                                                                                                          \
   X(295, CreateKeyValuePairs, void, (KeyValuePairs**))                                                                                   \
   X(296, AddKeyValuePair, void, (KeyValuePairs*, const char* key, const char* value))

@@ -1,6 +1,6 @@
 // What the fake knows. One State for the process behind one lock, which is never held while ONNX Runtime or the fake driver is called.
-// table.cc forwards every function of the API; providers.cc, plugins.cc, tensors.cc and run.cc replace those that need a GPU; control.cc is
-// what tests call.
+// table.cc forwards every function of the API; providers.cc, plugins.cc, tensors.cc, run.cc and operators.cc replace those that need a GPU;
+// control.cc is what tests call.
 #pragma once
 
 #include <cstdint>
@@ -32,6 +32,7 @@ struct SessionRecord {
   Session* session = nullptr;  // of the real runtime
   std::vector<Given> providers;
   std::string cache_file;  // "": the session writes none
+  std::vector<const CustomOpDomain*> domains;
   ~SessionRecord();
 };
 
@@ -56,6 +57,12 @@ struct Job {
   ~Job();
 };
 
+// Operators of a domain, and what the real runtime got in place of those for CUDA.
+struct DomainRecord {
+  std::vector<const CustomOp*> operators;
+  std::vector<std::shared_ptr<CustomOp>> wrapped;
+};
+
 struct Refusal {
   std::string what, text;
 };
@@ -73,6 +80,7 @@ struct State {
   std::string fail_text;
   std::vector<Refusal> refusals;  // of sessions
   std::string driver;
+  bool lose_stream = false;  // operators for CUDA are told another stream than the provider was given
 
   // What has happened.
   long calls = 0;
@@ -82,6 +90,8 @@ struct State {
   // What there is.
   std::map<const void*, std::string> live;
   std::map<const SessionOptions*, std::vector<Given>> session_options;
+  std::map<const CustomOpDomain*, DomainRecord> domains;
+  std::map<const SessionOptions*, std::vector<const CustomOpDomain*>> domains_of;
   std::map<const RunOptions*, Pairs> run_options;
   std::map<const Session*, std::shared_ptr<SessionRecord>> sessions;
   std::map<const MemoryInfo*, int> device_memory;
@@ -103,7 +113,6 @@ struct Real {
   PluginApi plugins;
 #define MEMBER(number, name, result, arguments) \
   result(*name) arguments = reinterpret_cast<result(*) arguments>(const_cast<void*>(table[number]));
-  FAKE_ORT_SLOTS(MEMBER)
   FAKE_ORT_PLUGIN_SLOTS(MEMBER)
 #undef MEMBER
 };
@@ -145,6 +154,7 @@ void replace_providers(const void** table);
 void replace_plugins(const void** table);
 void replace_tensors(const void** table);
 void replace_running(const void** table);
+void replace_operators(const void** table);
 
 namespace slot {
 #define SLOT(number, name, result, arguments) name = number,

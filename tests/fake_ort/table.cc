@@ -100,6 +100,7 @@ const void* const* table() {
     replace_plugins(slots);
     replace_tensors(slots);
     replace_running(slots);
+    replace_operators(slots);
     return slots;
   }();
   return made;

@@ -23,6 +23,7 @@ void release_session_options(SessionOptions* options) {
   if (!options) return;
   untrack(options, "SessionOptions");
   forget(&State::session_options, options);
+  forget(&State::domains_of, options);
   real().api.ReleaseSessionOptions(options);
 }
 
@@ -61,6 +62,7 @@ Status* create_session(const Env* env, const char* path, const SessionOptions* o
   record->providers = std::move(given);
   record->cache_file = std::move(cache_file);
   const std::lock_guard lock(s.mutex);
+  if (const auto found = s.domains_of.find(options); found != s.domains_of.end()) record->domains = found->second;
   s.sessions[*out] = std::move(record);
   return nullptr;
 }

@@ -7,10 +7,14 @@
 #include "affectrt/core/error.h"
 #include "affectrt/engine/engine.h"
 #include "affectrt/engine/plugin.h"
+#include "affectrt/engine/session_hook.h"
 
 #define PROBE extern "C" __attribute__((visibility("default")))
 
 using namespace affectrt;
+
+// The engine alone: networks here use no operators of ours.
+AddedOperators affectrt::add_operators(const SessionToOpen&) { return {}; }
 
 namespace {
 
