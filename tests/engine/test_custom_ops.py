@@ -75,6 +75,12 @@ def test_nothing_to_do(tmp_path):
     assert engine.run(inputs | {"x": inputs["x"][:, :0]})["y"].shape == (2, 0, 12)
 
 
+@pytest.fixture(autouse=True)
+def on_the_cpu(monkeypatch):
+    """Without this a session on the CPU alone keeps the bodies, which are quicker there."""
+    monkeypatch.setenv("AFFECTRT_OPERATORS_ON_CPU", "1")
+
+
 @pytest.mark.parametrize(
     ("name", "change", "text"),
     [

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import on_fakes
-import pytest
 
 HERE = Path(__file__).parent
 
@@ -113,11 +112,3 @@ def test_kernels_that_are_missing_leave_the_cpu():
     auto, strict = done.stdout.splitlines()
     assert auto.startswith("False ('kernels for the GPU: ")
     assert "image_to_tensor" in strict
-
-
-@pytest.mark.parametrize("device", ["cuda:0", "cuda:3"])
-def test_without_a_driver_the_error_says_what_is_missing(device):
-    import affectrt as art
-
-    with pytest.raises(art.DeviceError, match=rf'device="{device}": no NVIDIA driver: .*libcuda.so.1'):
-        art.Face(color="rgb8", device=device)

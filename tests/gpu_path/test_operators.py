@@ -32,7 +32,7 @@ def test_who_gets_them(run):
     assert result["a network without"] is None and result["a network without, on CUDA"] is None
     assert result["TensorRT"] is None and result["RTX"] is None  # they compile the bodies
     cpu = [[name, "", element] for name in ("EmotionLayerNorm", "MaskedAttention") for element in (1, 10)]
-    assert sorted(result["CPU"]) == cpu
+    assert result["CPU"] is None  # the bodies are quicker there
     assert sorted(result["CUDA"]) == sorted(cpu + [[name, CUDA, element] for name, _, element in cpu])
 
 
