@@ -126,6 +126,7 @@ Engine::Engine(const std::filesystem::path& model, const EngineOptions& options)
 }
 
 void Engine::open(const std::filesystem::path& model, const EngineOptions& options) {
+  session_.reset();  // of a try before this: it calls operators_ when it goes
   const Runtime& rt = Runtime::get();
   const auto& api = rt.api();
 

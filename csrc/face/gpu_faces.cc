@@ -149,6 +149,7 @@ std::vector<Detection> GpuFaces::locate(const cuda::DeviceImage& image) {
   found_ = 0;
   if (image.width != whole_width_ || image.height != whole_height_) {
     const auto& input = detector_->input();
+    whole_width_ = whole_height_ = 0;  // until the new map is there
     whole_ = fit_whole(image.width, image.height, input.width_px, input.height_px, input.fit);
     cuda::copy_to_device(whole_map_.data(), &whole_, sizeof whole_, stream);
     stream.synchronize();  // once for each size of frame: the map is ours to change again
@@ -303,18 +304,18 @@ void GpuFaces::cut_crops() {
 
 int GpuFaces::slot_of(int track, bool& fresh) {
   const auto known = slots_.find(track);
-  fresh = known == slots_.end();
-  if (!fresh) {
+  fresh = known == slots_.end() || !known->second.settled;
+  if (known != slots_.end()) {
     known->second.used = frames_;
     return known->second.index;
   }
   if (slots_.size() < kTracksAFace * capacity_)
-    return slots_.try_emplace(track, Slot{static_cast<int>(slots_.size()), frames_}).first->second.index;
+    return slots_.try_emplace(track, Slot{static_cast<int>(slots_.size()), frames_, false}).first->second.index;
   const auto oldest =
       std::min_element(slots_.begin(), slots_.end(), [](const auto& a, const auto& b) { return a.second.used < b.second.used; });
   const int index = oldest->second.index;
   slots_.erase(oldest);
-  slots_.try_emplace(track, Slot{index, frames_});
+  slots_.try_emplace(track, Slot{index, frames_, false});
   return index;
 }
 
@@ -398,6 +399,8 @@ void GpuFaces::read(std::span<const int> tracks, std::int64_t stamp_ns, std::vec
   }
   stream.synchronize();
   under_way_ = false;
+  if (expression_)
+    for (const int track : tracks) slots_[track].settled = true;
 
   for (std::size_t i = 0; expression_ && i < found_; ++i) {
     readings[i].affect = affect[i];

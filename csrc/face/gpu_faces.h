@@ -63,6 +63,7 @@ class GpuFaces {
   struct Slot {
     int index = 0;
     std::uint64_t used = 0;
+    bool settled = false;  // the device has this track's state, and not that of another who had the place before
   };
   std::vector<Detection> locate(const cuda::DeviceImage& image);
   std::vector<Detection> decode_on_cpu();

@@ -7,6 +7,7 @@
 #include "affectrt/core/error.h"
 #include "affectrt/engine/providers.h"
 #include "affectrt/face/gpu_faces.h"
+#include "affectrt/ops/detection_gpu.h"
 
 namespace affectrt {
 namespace {
@@ -84,11 +85,13 @@ std::unique_ptr<GpuContext> FacePipeline::open_gpu(FaceOptions& options, std::ve
   const int ordinal = gpu_ordinal(options.engine);
   if (ordinal < 0 || options.engine.gpu) return nullptr;
   // Where ONNX Runtime has no such provider, the networks say so themselves.
-  if (!is_gpu_provider(providers_to_be_had(options.engine).front())) return nullptr;
+  const std::string provider = providers_to_be_had(options.engine).front();
+  if (!is_gpu_provider(provider)) return nullptr;
   try {
     auto context = std::make_unique<GpuContext>(ordinal);
     for (const char* op : {"image_to_tensor", "sharpness", "detection", "align", "affect"}) cuda::Module(context->device, op);
-    options.engine.gpu = GpuStream{ordinal, context->stream.handle(), true};
+    // Only the CUDA provider is known to keep a graph for each number: others replay the first one for whatever batch comes.
+    options.engine.gpu = GpuStream{ordinal, context->stream.handle(), provider == kCudaProvider};
     return context;
   } catch (const DeviceError& error) {
     if (options.engine.strict) throw;
@@ -105,6 +108,13 @@ void FacePipeline::open_gpu_faces() {
   const std::initializer_list<const CropModel*> cropping = {expression_.get(), landmarks_ ? &landmarks_->model() : nullptr};
   for (const CropModel* model : cropping)
     if (model) model->region(whole_face(detector_.key_points().size()));  // a pack that says no way to cut a face out is refused here
+  if (options_.max_faces > gpu::kMaxDetections) {
+    const std::string said =
+        "expected max_faces of at most " + std::to_string(gpu::kMaxDetections) + " on a GPU, got " + std::to_string(options_.max_faces);
+    if (options_.engine.strict) throw DeviceError(said);
+    fallbacks_.push_back("kernels for the GPU: " + said);
+    return;
+  }
   GpuFaces::Settings settings;
   settings.max_faces = options_.max_faces;
   settings.smoothing_ms = options_.smoothing_ms;
