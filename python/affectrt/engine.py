@@ -85,7 +85,8 @@ class EngineSettings:
         index = _cuda_index(self.device)
         if index is not None:
             _require_cuda(self.device, index)
-            return [(_CUDA, {"device_id": str(index)})]
+            # What has no variant for a GPU runs on the CPU, and its fallbacks say so.
+            return [(_CUDA, {"device_id": str(index)}), *([] if self.strict else [(_CPU, {})])]
         # What keeps a network from the GPU is in its fallbacks. Without a driver there is nothing to say.
         return [(_CUDA, {"device_id": "0"}), (_CPU, {})] if self.device == "auto" and _any_gpu() else []
 

@@ -117,9 +117,11 @@ def refused() -> dict[str, Any]:
     ort.reset()
     said["auto"] = [(f := art.Face(color="rgb8", **PACKS)).provider, list(f.fallbacks), f._core.on_gpu]
     text = art.TextEmotion()
+    named = art.TextEmotion(device="cuda:0")
+    said["text named"] = [named.provider, list(named.fallbacks)]
     said["text"] = [text.provider, list(text.fallbacks), text("I finally passed the exam!").label]
     try:
-        art.TextEmotion(device="cuda:0")
+        art.TextEmotion(device="cuda:0", strict=True)
     except art.DeviceError as error:
         said["text on cuda:0"] = str(error)
     return said

@@ -84,6 +84,7 @@ def test_what_cannot_be_had_is_said():
     provider, fallbacks, label = said["text"]
     assert provider == "CPUExecutionProvider" and label == "joy"
     assert fallbacks == ["CUDAExecutionProvider: no variant of minilm-goemotions runs with it"]
+    assert said["text named"] == [provider, fallbacks]
     assert "variant int8 needs CPUExecutionProvider" in said["text on cuda:0"]
 
 
