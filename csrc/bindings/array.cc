@@ -7,25 +7,9 @@
 namespace affectrt::bindings {
 namespace {
 
-struct Encoding {
-  const char* name;
-  PixelFormat format;
-  int channels;  // 0: no channel axis
-};
-
-constexpr Encoding kEncodings[] = {
-    {"rgb8", PixelFormat::kRgb8, 3},
-    {"bgr8", PixelFormat::kBgr8, 3},
-    {"rgba8", PixelFormat::kRgba8, 4},
-    {"bgra8", PixelFormat::kBgra8, 4},
-    {"mono8", PixelFormat::kMono8, 0},
-    {"nv12", PixelFormat::kNv12, 0},
-    {"yuv422_yuy2", PixelFormat::kYuv422Yuy2, 2},
-};
-
-const Encoding& encoding_of(const std::string& color) {
+const PixelEncoding& encoding_of(const std::string& color) {
   std::string there;
-  for (const auto& e : kEncodings) {
+  for (const auto& e : kPixelEncodings) {
     if (color == e.name) return e;
     there += std::string(there.empty() ? "" : ", ") + e.name;
   }
@@ -60,7 +44,7 @@ py::array as_array(const py::object& object, const std::string& name) {
 }
 
 HeldImage as_image(const py::object& object, const std::string& color, const std::string& name) {
-  const Encoding& encoding = encoding_of(color);
+  const PixelEncoding& encoding = encoding_of(color);
   py::array array = as_array(object, name);
   if (!array.dtype().equal(py::dtype::of<std::uint8_t>()))
     throw py::type_error(name + ": expected dtype uint8, got " + py::str(array.dtype()).cast<std::string>());

@@ -18,21 +18,6 @@ struct Mapping {
   Owned<DevicePtr, &Driver::cuMemFree_v2> data;
 };
 
-int pixel_bytes(PixelFormat format) {
-  switch (format) {
-    case PixelFormat::kRgb8:
-    case PixelFormat::kBgr8:
-      return 3;
-    case PixelFormat::kRgba8:
-    case PixelFormat::kBgra8:
-      return 4;
-    case PixelFormat::kYuv422Yuy2:
-      return 2;
-    default:
-      return 1;
-  }
-}
-
 void check_plane(const DmaBufImage& image, const char* name, const DmaBufPlane& plane, std::size_t row_bytes, std::size_t rows) {
   const bool apart = plane.row_bytes >= row_bytes;
   // Written so that nothing overflows: offset + (rows - 1) * pitch + row <= size.
@@ -55,7 +40,7 @@ DeviceImage import_dmabuf(const Device& device, const DmaBufImage& image) {
     throw std::invalid_argument("dma-buf: expected even sides for this format, got " + std::to_string(image.width) + " x " +
                                 std::to_string(image.height));
   const auto width = static_cast<std::size_t>(image.width), height = static_cast<std::size_t>(image.height);
-  check_plane(image, "pixel", image.pixels, width * static_cast<std::size_t>(pixel_bytes(image.format)), height);
+  check_plane(image, "pixel", image.pixels, width * static_cast<std::size_t>(bytes_per_pixel(image.format)), height);
   if (nv12) check_plane(image, "UV", image.uv, width, height / 2);
 
   const Driver& driver = device.context()->driver();

@@ -5,24 +5,8 @@
 namespace affectrt::cuda {
 namespace {
 
-struct Encoding {
-  const char* name;
-  PixelFormat format;
-  int channels;  // 0: no channel axis
-};
-
-constexpr Encoding kEncodings[] = {
-    {"rgb8", PixelFormat::kRgb8, 3},
-    {"bgr8", PixelFormat::kBgr8, 3},
-    {"rgba8", PixelFormat::kRgba8, 4},
-    {"bgra8", PixelFormat::kBgra8, 4},
-    {"mono8", PixelFormat::kMono8, 0},
-    {"nv12", PixelFormat::kNv12, 0},
-    {"yuv422_yuy2", PixelFormat::kYuv422Yuy2, 2},
-};
-
-const Encoding& encoding_of(PixelFormat format) {
-  for (const auto& e : kEncodings)
+const PixelEncoding& encoding_of(PixelFormat format) {
+  for (const auto& e : kPixelEncodings)
     if (e.format == format) return e;
   throw std::invalid_argument("format: unknown pixel format " + std::to_string(static_cast<int>(format)));
 }
@@ -70,7 +54,7 @@ void wait_for_producer(const Stream& stream, std::optional<std::int64_t> produce
 }
 
 DeviceImage device_image(const DeviceArray& array, PixelFormat format, const Stream& stream, const std::string& name) {
-  const Encoding& encoding = encoding_of(format);
+  const PixelEncoding& encoding = encoding_of(format);
   const auto& shape = array.shape;
   if (array.dtype != "|u1") throw std::invalid_argument(name + ": expected dtype |u1 (uint8), got " + array.dtype);
   const bool planar = encoding.channels == 0;

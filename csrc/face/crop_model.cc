@@ -144,21 +144,7 @@ std::size_t probabilities_output(const CropModel& model) {
 void to_probabilities(const Manifest& manifest, std::span<float> values) {
   const auto* decode = std::get_if<ClassDecode>(&manifest.decode);
   if (!decode) throw PackError(manifest.name + ": its decoding gives no probabilities");
-  const float t = decode->temperature;
-  switch (decode->activation) {
-    case Activation::kIdentity:
-      return;
-    case Activation::kSigmoid:
-      for (auto& v : values) v = 1.0f / (1.0f + std::exp(-v / t));
-      return;
-    case Activation::kSoftmax: {
-      const float top = *std::max_element(values.begin(), values.end());
-      float sum = 0;
-      for (auto& v : values) sum += v = std::exp((v - top) / t);
-      for (auto& v : values) v /= sum;
-      return;
-    }
-  }
+  activate(values, decode->activation, decode->temperature);
 }
 
 }  // namespace affectrt

@@ -44,12 +44,12 @@ struct Cursor {
 }  // namespace
 
 GpuFaces::GpuFaces(const GpuContext& context, const FaceDetector& detector, const CropModel* expression, const FaceLandmarks* landmarks,
-                   const Settings& settings)
+                   const AffectOptions& affect, int max_faces)
     : context_(&context),
       detector_(&detector),
       landmark_model_(landmarks),
-      settings_(settings),
-      capacity_(static_cast<std::size_t>(std::min(settings.max_faces, gpu::kMaxDetections))),
+      affect_options_(affect),
+      capacity_(static_cast<std::size_t>(std::min(max_faces, gpu::kMaxDetections))),
       row_values_(5 + 2 * detector.key_points().size()),
       labels_(labels_of(expression).size()),
       image_to_tensor_(context.device),
@@ -84,10 +84,6 @@ GpuFaces::GpuFaces(const GpuContext& context, const FaceDetector& detector, cons
   if (expression) {
     expression_ = std::make_unique<Crop>(context, *expression, capacity_);
     probs_output_ = probabilities_output(*expression);
-    const auto& decode = std::get<ClassDecode>(expression->manifest().decode);
-    activation_ = static_cast<int>(decode.activation);
-    temperature_ = decode.temperature;
-    unknown_below_ = decode.unknown_below;
   }
   if (landmarks) {
     landmarks_ = std::make_unique<Crop>(context, landmarks->model(), capacity_);
@@ -298,7 +294,7 @@ void GpuFaces::cut_crops() {
   args.width_px = target.width_px;
   args.height_px = target.height_px;
   args.channels = target.channels();
-  args.least_variance = 1e-9f;
+  args.least_variance = static_cast<float>(kLeastVariance);
   cuda::launch(sharpness_, {{static_cast<unsigned>(capacity_)}, {gpu::kSharpnessThreads}}, stream, args);
 }
 
@@ -362,13 +358,13 @@ void GpuFaces::read(std::span<const int> tracks, std::int64_t stamp_ns, std::vec
     args.max_count = static_cast<int>(found_);
     args.labels = static_cast<int>(labels_);
     args.row_values = static_cast<int>(row_values_);
-    args.activation = activation_;
-    args.temperature = temperature_;
-    args.smoothing_ms = settings_.smoothing_ms;
-    args.min_face_px = settings_.min_face_px;
-    args.min_sharpness = settings_.min_sharpness;
-    args.full_height_px = settings_.full_height_px;
-    args.unknown_below = unknown_below_;
+    args.activation = static_cast<int>(affect_options_.activation);
+    args.temperature = affect_options_.temperature;
+    args.smoothing_ms = affect_options_.smoothing_ms;
+    args.min_face_px = affect_options_.min_face_px;
+    args.min_sharpness = affect_options_.min_sharpness;
+    args.full_height_px = affect_options_.full_height_px;
+    args.unknown_below = affect_options_.unknown_below;
     cuda::launch(affect_, {{cuda::blocks_for(found_, gpu::kFacesPerBlock)}, {gpu::kAffectThreads}}, stream, args);
 
     const auto fetch = [&]<class T>(const cuda::Buffer& from, std::size_t count, const T*& to) {

@@ -25,10 +25,6 @@ struct GpuContext {
 
 class GpuFaces {
  public:
-  struct Settings {
-    int max_faces = 16;
-    float smoothing_ms = 250, min_face_px = 24, min_sharpness = 0, full_height_px = 48;
-  };
   // What affect.cu says of one face.
   struct Reading {
     std::vector<float> raw_probs, probs;
@@ -38,7 +34,7 @@ class GpuFaces {
 
   // All networks must have been opened on the context's stream. Throws DeviceError if this build has no kernels for the device.
   GpuFaces(const GpuContext& context, const FaceDetector& detector, const CropModel* expression, const FaceLandmarks* landmarks,
-           const Settings& settings);
+           const AffectOptions& affect, int max_faces);
   ~GpuFaces();
 
   // Where the faces are, in pixels of the frame, best first; their crops are under way when this returns. Not for two threads at once, as
@@ -76,7 +72,7 @@ class GpuFaces {
   const GpuContext* context_;
   const FaceDetector* detector_;
   const FaceLandmarks* landmark_model_;
-  Settings settings_;
+  AffectOptions affect_options_;
   std::size_t capacity_, row_values_;
   std::size_t labels_ = 0;
 
@@ -93,8 +89,6 @@ class GpuFaces {
   cuda::Event located_;
   std::unique_ptr<Binding> detector_binding_;
   std::unique_ptr<Crop> expression_, landmarks_;
-  int activation_ = 0;
-  float temperature_ = 1, unknown_below_ = 0;
   std::size_t probs_output_ = 0;
 
   std::map<int, Slot> slots_;  // by track

@@ -64,7 +64,9 @@ FacePipeline::FacePipeline(const Pack& detector, const Pack* expression, const P
     expression_ = std::make_unique<CropModel>(*expression, options_.precision, options_.engine, points);
     labels_ = expression->manifest().labels;
     probs_index_ = probabilities_output(*expression_);
-    unknown_below_ = std::get<ClassDecode>(expression->manifest().decode).unknown_below;
+    const auto& decode = std::get<ClassDecode>(expression->manifest().decode);
+    affect_ = {decode.activation,      decode.temperature, options_.smoothing_ms, options_.min_face_px,
+               options_.min_sharpness, kFullHeightPx,      decode.unknown_below};
   }
   if (landmarks) landmarks_ = std::make_unique<FaceLandmarks>(*landmarks, options_.precision, options_.engine, points);
   if (blendshapes) {
@@ -115,14 +117,8 @@ void FacePipeline::open_gpu_faces() {
     fallbacks_.push_back("kernels for the GPU: " + said);
     return;
   }
-  GpuFaces::Settings settings;
-  settings.max_faces = options_.max_faces;
-  settings.smoothing_ms = options_.smoothing_ms;
-  settings.min_face_px = options_.min_face_px;
-  settings.min_sharpness = options_.min_sharpness;
-  settings.full_height_px = kFullHeightPx;
   try {
-    gpu_faces_ = std::make_unique<GpuFaces>(*gpu_, detector_, expression_.get(), landmarks_.get(), settings);
+    gpu_faces_ = std::make_unique<GpuFaces>(*gpu_, detector_, expression_.get(), landmarks_.get(), affect_, options_.max_faces);
   } catch (const DeviceError& error) {
     if (options_.engine.strict) throw;
     fallbacks_.push_back(std::string("kernels for the GPU: ") + error.what());
@@ -130,39 +126,16 @@ void FacePipeline::open_gpu_faces() {
 }
 
 void FacePipeline::judge(Face& face, Track& track) const {
-  // A network that has lost its mind tells nothing about the face, and must not spoil the track.
-  if (!std::all_of(face.raw_probs.begin(), face.raw_probs.end(), [](float p) { return std::isfinite(p); })) {
-    face.probs = face.raw_probs;
-    face.doubt = Doubt::kUncertain;
-    return;
-  }
-  if (face.detection.height() < options_.min_face_px)
-    face.doubt = Doubt::kTinyFace;
-  else if (face.sharpness < options_.min_sharpness)
-    face.doubt = Doubt::kBlurredFace;
-
-  if (face.doubt == Doubt::kNone) {
-    if (track.probs.empty()) {
-      track.probs = face.raw_probs;
-    } else {
-      smooth(track.probs, face.raw_probs, elapsed_ms(track.probs_ns, track.last_seen_ns), options_.smoothing_ms);
-    }
-    track.probs_ns = track.last_seen_ns;  // the tracker has put the stamp in order
-  }
-  // What is too small or too blurred adds nothing to the track, and the track says nothing in its place.
-  face.probs = face.doubt == Doubt::kNone ? track.probs : face.raw_probs;
-  for (std::size_t i = 0; i < labels_.size(); ++i) {
-    face.valence += face.probs[i] * labels_[i].valence;
-    face.arousal += face.probs[i] * labels_[i].arousal;
-    face.dominance += face.probs[i] * labels_[i].dominance.value_or(0.0f);
-  }
-  if (face.doubt != Doubt::kNone) return;
-  const auto top = std::max_element(face.probs.begin(), face.probs.end());
-  face.confidence = *top * std::min(1.0f, face.detection.height() / kFullHeightPx);
-  if (*top < unknown_below_)
-    face.doubt = Doubt::kUncertain;
-  else
-    face.label = static_cast<int>(top - face.probs.begin());
+  // The tracker has put the stamp in order.
+  Affect read = read_affect(face.raw_probs, face.detection.height(), face.sharpness, track.last_seen_ns, labels_, affect_, track.affect);
+  face.raw_probs = std::move(read.raw_probs);
+  face.probs = std::move(read.probs);
+  face.label = read.label;
+  face.doubt = read.doubt;
+  face.valence = read.valence;
+  face.arousal = read.arousal;
+  face.dominance = read.dominance;
+  face.confidence = read.confidence;
 }
 
 std::vector<Face> FacePipeline::operator()(const ImageView& image, std::int64_t stamp_ns, FaceTimings* timings) {
@@ -198,8 +171,7 @@ std::vector<Face> FacePipeline::on_cpu(const ImageView& image, std::int64_t stam
     expression_->run(image, regions, outputs);
     for (std::size_t i = 0; i < faces.size(); ++i) {
       const float* first = outputs.values[probs_index_].data() + i * labels_.size();
-      faces[i].raw_probs.assign(first, first + labels_.size());
-      to_probabilities(expression_->manifest(), faces[i].raw_probs);
+      faces[i].raw_probs.assign(first, first + labels_.size());  // the network's values, until judge()
       faces[i].sharpness = outputs.sharpness[i];
     }
     spent.expression_ms = lap.lap_ms();

@@ -30,7 +30,7 @@ struct FaceOptions {
   TrackerOptions tracker;
 };
 
-enum class Doubt { kNone, kTinyFace, kBlurredFace, kUncertain };
+using Doubt = AffectDoubt;
 
 struct Face {
   Detection detection;
@@ -98,7 +98,7 @@ class FacePipeline {
   std::unique_ptr<Blendshapes> blendshapes_;
   std::vector<Label> labels_, blendshape_names_;
   std::size_t probs_index_ = 0;
-  float unknown_below_ = 0;
+  AffectOptions affect_;
   struct Tracks {
     explicit Tracks(const TrackerOptions& options) : tracker(options) {}
     std::mutex mutex;

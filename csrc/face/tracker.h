@@ -26,8 +26,7 @@ struct Track {
   std::int64_t first_seen_ns = 0, last_seen_ns = 0;
   float velocity_x = 0, velocity_y = 0;  // pixels per ms
   int missed = 0;                        // frames in a row
-  std::vector<float> probs;              // smoothed expression; empty until first seen
-  std::int64_t probs_ns = 0;
+  AffectTrack affect;                    // smoothed expression
 };
 
 class Tracker {

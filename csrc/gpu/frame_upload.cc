@@ -1,30 +1,10 @@
 #include "affectrt/gpu/frame_upload.h"
 
 namespace affectrt::gpu {
-namespace {
-
-std::size_t pixel_bytes(PixelFormat format) {
-  switch (format) {
-    case PixelFormat::kRgb8:
-    case PixelFormat::kBgr8:
-      return 3;
-    case PixelFormat::kRgba8:
-    case PixelFormat::kBgra8:
-      return 4;
-    case PixelFormat::kYuv422Yuy2:
-      return 2;
-    case PixelFormat::kMono8:
-    case PixelFormat::kNv12:
-      break;
-  }
-  return 1;
-}
-
-}  // namespace
 
 cuda::DeviceImage FrameUpload::operator()(const ImageView& image, const cuda::Stream& stream) {
   const auto height = static_cast<std::size_t>(image.height);
-  const std::size_t row = static_cast<std::size_t>(image.width) * pixel_bytes(image.format);
+  const std::size_t row = static_cast<std::size_t>(image.width * bytes_per_pixel(image.format));
   const bool planes = image.format == PixelFormat::kNv12;
   frame_.reserve(row * (planes ? height + height / 2 : height));
 

@@ -29,31 +29,16 @@ void check_image(const ImageView& image) {
   if (image.width > kMaxImageSide || image.height > kMaxImageSide)
     fail("expected at most " + std::to_string(kMaxImageSide) + " px a side, got " + std::to_string(image.width) + "x" +
          std::to_string(image.height));
-  std::size_t pixel_bytes = 1;
-  switch (image.format) {
-    case PixelFormat::kRgb8:
-    case PixelFormat::kBgr8:
-      pixel_bytes = 3;
-      break;
-    case PixelFormat::kRgba8:
-    case PixelFormat::kBgra8:
-      pixel_bytes = 4;
-      break;
-    case PixelFormat::kMono8:
-      break;
-    case PixelFormat::kNv12:
-      if (image.width % 2 || image.height % 2)
-        fail("expected even sides for nv12, got " + std::to_string(image.width) + "x" + std::to_string(image.height));
-      if (!image.uv) fail("expected a plane of u and v for nv12, got a null pointer");
-      if (image.uv_row_bytes < static_cast<std::size_t>(image.width))
-        fail("expected rows of at least " + std::to_string(image.width) + " bytes for u and v, got " + std::to_string(image.uv_row_bytes));
-      break;
-    case PixelFormat::kYuv422Yuy2:
-      if (image.width % 2) fail("expected an even width for yuv422_yuy2, got " + std::to_string(image.width));
-      pixel_bytes = 2;
-      break;
+  if (image.format == PixelFormat::kNv12) {
+    if (image.width % 2 || image.height % 2)
+      fail("expected even sides for nv12, got " + std::to_string(image.width) + "x" + std::to_string(image.height));
+    if (!image.uv) fail("expected a plane of u and v for nv12, got a null pointer");
+    if (image.uv_row_bytes < static_cast<std::size_t>(image.width))
+      fail("expected rows of at least " + std::to_string(image.width) + " bytes for u and v, got " + std::to_string(image.uv_row_bytes));
   }
-  const std::size_t least = static_cast<std::size_t>(image.width) * pixel_bytes;
+  if (image.format == PixelFormat::kYuv422Yuy2 && image.width % 2)
+    fail("expected an even width for yuv422_yuy2, got " + std::to_string(image.width));
+  const std::size_t least = static_cast<std::size_t>(image.width * bytes_per_pixel(image.format));
   if (image.row_bytes < least)
     fail("expected rows of at least " + std::to_string(least) + " bytes, got " + std::to_string(image.row_bytes));
 }

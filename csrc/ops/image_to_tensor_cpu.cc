@@ -19,21 +19,6 @@ typedef float Float4 __attribute__((vector_size(16)));
 
 constexpr bool is_yuv(PixelFormat f) { return f == PixelFormat::kNv12 || f == PixelFormat::kYuv422Yuy2; }
 
-constexpr int pixel_bytes(PixelFormat f) {
-  switch (f) {
-    case PixelFormat::kRgb8:
-    case PixelFormat::kBgr8:
-      return 3;
-    case PixelFormat::kRgba8:
-    case PixelFormat::kBgra8:
-      return 4;
-    case PixelFormat::kYuv422Yuy2:
-      return 2;
-    default:
-      return 1;
-  }
-}
-
 // One source pixel's components: R, G, B (gray: thrice the same) or Y, U, V.
 template <PixelFormat F>
 inline Float4 tap(const WarpSource& s, int x, int y) {
@@ -50,7 +35,7 @@ inline Float4 tap(const WarpSource& s, int x, int y) {
     const std::uint8_t* pair = row + 2 * (x & ~1);
     return at(pair[(x & 1) ? 2 : 0], pair[1], pair[3]);
   } else {
-    const std::uint8_t* p = row + x * pixel_bytes(F);
+    const std::uint8_t* p = row + x * bytes_per_pixel(F);
     if constexpr (F == PixelFormat::kBgr8 || F == PixelFormat::kBgra8) return at(p[2], p[1], p[0]);
     return at(p[0], p[1], p[2]);
   }
@@ -222,7 +207,7 @@ AFFECTRT_AVX2 inline Components interpolate(const WarpSource& s, const Taps& tap
   if constexpr (F == PixelFormat::kYuv422Yuy2)
     column = _mm256_slli_epi32(_mm256_andnot_si256(_mm256_set1_epi32(1), taps.x0), 1);
   else
-    column = _mm256_mullo_epi32(taps.x0, _mm256_set1_epi32(pixel_bytes(F)));
+    column = _mm256_mullo_epi32(taps.x0, _mm256_set1_epi32(bytes_per_pixel(F)));
   const __m256i pitch = _mm256_set1_epi32(static_cast<int>(s.row_bytes));
   const __m256i upper = _mm256_add_epi32(_mm256_mullo_epi32(taps.y0, pitch), column);
   const __m256i lower = _mm256_add_epi32(upper, pitch);
@@ -285,7 +270,7 @@ AFFECTRT_AVX2 inline void yuv_to_rgb(Components& v) {
 template <PixelFormat F>
 AFFECTRT_AVX2 inline bool may_pass_end(const WarpSource& s, const Taps& taps) {
   const int last_row = s.height - 2;  // taps there read the last row
-  const int last_safe = (s.width * pixel_bytes(F) - 8) / pixel_bytes(F) - (F == PixelFormat::kYuv422Yuy2 ? 1 : 0);
+  const int last_safe = (s.width * bytes_per_pixel(F) - 8) / bytes_per_pixel(F) - (F == PixelFormat::kYuv422Yuy2 ? 1 : 0);
   const int chroma_safe = F == PixelFormat::kNv12 ? s.width - 8 : last_safe;
   const __m256i low = _mm256_cmpgt_epi32(taps.y0, _mm256_set1_epi32(last_row - (F == PixelFormat::kNv12 ? 2 : 1)));
   const __m256i far = _mm256_cmpgt_epi32(taps.x0, _mm256_set1_epi32(std::min(last_safe, chroma_safe)));
@@ -302,7 +287,7 @@ AFFECTRT_AVX2 void warp_rows_avx2(const WarpSource& s, const Affine& m, const Wa
   // Clamped, since a map may hold anything, and a step beyond the picture need not be exact.
   const auto whole = [](float step) { return static_cast<std::ptrdiff_t>(std::ceil(std::clamp(step, -64.0f, 64.0f))); };
   const bool finite = std::isfinite(m.b) && std::isfinite(m.e);
-  const std::ptrdiff_t ahead = finite ? whole(m.e) * static_cast<std::ptrdiff_t>(s.row_bytes) + whole(m.b) * pixel_bytes(F) : 0;
+  const std::ptrdiff_t ahead = finite ? whole(m.e) * static_cast<std::ptrdiff_t>(s.row_bytes) + whole(m.b) * bytes_per_pixel(F) : 0;
   const __m256 step_x = _mm256_set1_ps(m.a), step_y = _mm256_set1_ps(m.d);
   for (int y = 0; y < t.height; ++y) {
     float* row = t.out + static_cast<std::size_t>(y) * t.row_step;
@@ -353,7 +338,7 @@ AFFECTRT_AVX2 void warp_rows_avx2(const WarpSource& s, const Affine& m, const Wa
 bool suits_avx2(const WarpSource& s, PixelFormat format) {
   static const bool has = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   const std::size_t bytes = s.row_bytes * static_cast<std::size_t>(s.height);
-  return has && s.width * pixel_bytes(format) >= 16 && s.height >= 4 && bytes < (std::size_t{1} << 31) &&
+  return has && s.width * bytes_per_pixel(format) >= 16 && s.height >= 4 && bytes < (std::size_t{1} << 31) &&
          s.uv_row_bytes * static_cast<std::size_t>(s.height) < (std::size_t{1} << 31);
 }
 #endif
