@@ -24,7 +24,7 @@ def test_every_label_has_a_place_in_the_unit_cube(names, table, count):
 
 
 def test_every_rated_term_is_in_use():
-    used = {id(a) for t in (labels.FER7_AFFECT, labels.GOEMOTIONS_AFFECT, labels.EXPRESSION_AFFECT) for a in t.values()}
+    used = {id(a) for t in labels.TAXONOMIES.values() for a in t.affect.values()}
     assert {name for name, affect in labels.TERMS.items() if id(affect) not in used} == set()
 
 
@@ -66,6 +66,12 @@ def test_an_expression_answers_a_label_or_else_the_nearest_place():
     assert expression_of("gratitude", 0, 0) == "happy"
     assert expression_of("bored", 0, 0) == "bored"
     assert expression_of("fury", -0.45, 0.75) == "furious"
+
+
+def test_a_label_means_the_same_expression_in_every_taxonomy_that_has_it():
+    for name, one in labels.TAXONOMIES.items():
+        for label, worn in labels.mapping(name, "expression").items():
+            assert expression_of(label, 0, 0) == worn, f"{label} of {one.name}"
 
 
 def test_the_robots_answer_scales_with_its_strength_and_never_mirrors_anger():

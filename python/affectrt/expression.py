@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from affectrt.labels import EXPRESSION_AFFECT, EXPRESSIONS, FER7_TO_EXPRESSION, GOEMOTIONS_TO_EXPRESSION
+from affectrt.labels import EXPRESSION_AFFECT, EXPRESSIONS, TAXONOMIES, mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +62,15 @@ ANSWERS: Mapping[str, str] = MappingProxyType(
 """The person's expression -> the robot's. Every string of the message has one."""
 
 
+# No label means one thing here and another there: tests/test_labels.py.
+_WORN = {label: worn for name in TAXONOMIES for label, worn in mapping(name, "expression").items()}
+
+
 def expression_of(label: str, valence: float, arousal: float) -> str:
-    """The hri_msgs/Expression string for a label of FER-7 or GoEmotions, or an Expression itself; for any other, the nearest one."""
-    known = FER7_TO_EXPRESSION.get(label) or GOEMOTIONS_TO_EXPRESSION.get(label)
+    """The hri_msgs/Expression string for a label of any taxonomy of `affectrt.labels`; for any other label the nearest one in place."""
+    known = _WORN.get(label)
     if known is not None:
         return known
-    if label in EXPRESSION_AFFECT:
-        return label
     return min(EXPRESSIONS, key=lambda e: (EXPRESSION_AFFECT[e].valence - valence) ** 2 + (EXPRESSION_AFFECT[e].arousal - arousal) ** 2)
 
 
