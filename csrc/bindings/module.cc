@@ -12,6 +12,7 @@ void bind_device(py::module_& module);
 void bind_engine(py::module_& module);
 void bind_ops(py::module_& module);
 void bind_face(py::module_& module);
+void bind_skip_crf(py::module_& module);
 
 PYBIND11_MODULE(_core, module) {
   module.doc() = "The native half of affectrt. The package's own modules are its public face.";
@@ -30,4 +31,5 @@ PYBIND11_MODULE(_core, module) {
   bind_engine(module);
   bind_ops(module);
   bind_face(module);
+  bind_skip_crf(module);
 }

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -163,5 +164,64 @@ struct MaskedAttention {
 void masked_attention(const MaskedAttention& sizes, std::span<const float> query, std::span<const float> key_same,
                       std::span<const float> key_other, std::span<const float> value, std::span<const std::int64_t> speakers,
                       std::span<const std::uint8_t> mask, std::span<float> out);
+
+// ---- skip_crf.cc --------------------------------------------------------------------------------------------------------------------
+
+inline constexpr int kMaxCrfTags = 256;
+
+// A SkipCRF (EmotionIC, Liu et al., 2023). The score of a sequence of tags y is
+//   start[y_0] + sum of emissions_i[y_i] + sum of Self[y_same, y_i] + sum of Other[y_i-1, y_i] + end[y_last],
+// where an utterance within a run of one speaker has Self, from the utterance before; one at a change of speakers has Other, from the
+// utterance before, and Self as well, from the end of the run before that, if this was the same speaker's (A-B-A). Who has never spoken, or
+// not in the last two runs (A-B-C-A), has no Self. All are natural logarithms, up to any constant; -infinity forbids.
+struct SkipCrf {
+  int tags = 0;                        // 1 to kMaxCrfTags
+  std::span<const float> start, end;   // (tags)
+  std::span<const float> self, other;  // (tags, tags), from row to column
+};
+
+// Dialogues of up to `utterances`, one after another. What lies beyond the length of one is not read.
+struct SkipCrfBatch {
+  int batch = 0, utterances = 0;
+  std::span<const float> emissions;        // (batch, utterances, tags)
+  std::span<const std::int64_t> speakers;  // (batch, utterances): any numbers
+  std::span<const std::int32_t> lengths;   // (batch): 0 to `utterances`. Empty: all are full
+};
+
+// The best sequence of each dialogue, exactly, in O(tags^3) an utterance: tags (batch, utterances), -1 beyond the length; scores (batch), 0
+// for a length of 0. Where every sequence is forbidden, tags are -1 and the score is -infinity. Of equally good sequences (sums are
+// float64, from the first utterance on) that one wins whose tags are lowest, compared at the last utterance first, then at the end of the
+// run before it, then backwards through the last run, and so on from run to run. Works in tags^2 bytes an utterance of one dialogue. Throws
+// std::invalid_argument naming what has the wrong size, NaN, or +infinity.
+void skip_crf_decode(const SkipCrf& crf, const SkipCrfBatch& dialogues, std::span<std::int32_t> tags, std::span<double> scores);
+
+// What the best sequence does not say: how sure each tag is. probs (batch, utterances, tags) are the probabilities of each tag over all
+// sequences, weighted by exp(score), and zeros beyond the length or where all sequences are forbidden; log_partition (batch) is the
+// logarithm of the weights' sum. Works in 8 tags^2 bytes an utterance of one dialogue.
+void skip_crf_marginals(const SkipCrf& crf, const SkipCrfBatch& dialogues, std::span<float> probs, std::span<double> log_partition);
+
+// A dialogue as it goes on. After each utterance `tags` are those that skip_crf_decode gives for the dialogue so far, bit for bit, of which
+// the last `history` are kept: what is older stays as it was decided last, which touches neither the newest tag nor its probabilities.
+// Not for several threads at once.
+class SkipCrfStream {
+ public:
+  SkipCrfStream(const SkipCrf& crf, std::size_t history);
+  ~SkipCrfStream();
+  SkipCrfStream(SkipCrfStream&&) noexcept;
+  SkipCrfStream& operator=(SkipCrfStream&&) noexcept;
+
+  // One more utterance, in O(tags^3) and what is revised: the positions (0 is the dialogue's first utterance) of earlier ones whose tag is
+  // now another, oldest first. Throws as skip_crf_decode does, and is then as before.
+  std::vector<std::int64_t> push(std::span<const float> emissions, std::int64_t speaker);
+
+  std::int64_t size() const;               // utterances so far
+  std::vector<std::int32_t> tags() const;  // of the last min(size, history)
+  double score() const;                    // of the best sequence; 0 before the first utterance
+  std::span<const float> probs() const;    // (tags) of the newest utterance, as skip_crf_marginals gives them for the dialogue so far
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
 
 }  // namespace affectrt

@@ -401,6 +401,37 @@ class Blendshapes:
     @property
     def provider(self) -> str: ...
 
+class SkipCrfStream:
+    """
+    A dialogue as it goes on: after each utterance, what skip_crf_decode gives for it so far.
+    """
+    def __init__(
+        self,
+        *,
+        start: typing.Any,
+        end: typing.Any,
+        self_transitions: typing.Any,
+        other_transitions: typing.Any,
+        history: typing.SupportsInt | typing.SupportsIndex = 1000,
+    ) -> None: ...
+    def __len__(self) -> int: ...
+    def push(self, emissions: typing.Any, speaker: typing.SupportsInt | typing.SupportsIndex) -> list[int]:
+        """
+        One more utterance, (K,) float32. Returns the positions of earlier ones, oldest first, whose tag is now another.
+        """
+    @property
+    def probs(self) -> numpy.typing.NDArray[numpy.float32]:
+        """
+        (K,) float32: probabilities of the newest utterance's tags, as skip_crf_marginals gives them for the dialogue so far.
+        """
+    @property
+    def score(self) -> float: ...
+    @property
+    def tags(self) -> numpy.typing.NDArray[numpy.int32]:
+        """
+        Of the last utterances, as many as `history` at most: int32.
+        """
+
 def align_box(
     detection: typing.Any,
     *,
@@ -605,6 +636,39 @@ def shape_ranges(pack: Pack) -> list:
 def sharpness(tensor: typing.Any, *, layout: str = "nchw") -> float:
     """
     How sharp a tensor of 1 or 3 channels is, float32: mean square of its second differences over its variance, as in 64x64.
+    """
+
+def skip_crf_decode(
+    emissions: typing.Any,
+    speakers: typing.Any,
+    *,
+    lengths: typing.Any | None = None,
+    start: typing.Any,
+    end: typing.Any,
+    self_transitions: typing.Any,
+    other_transitions: typing.Any,
+) -> tuple:
+    """
+    The best sequence of tags of each dialogue by a SkipCRF (EmotionIC, Liu et al., 2023), exactly: tags (B, T) int32, -1 beyond a dialogue's
+    length, and scores (B,) float64. emissions (B, T, K) float32 and speakers (B, T) integers; lengths (B,) are integers, None: all are T.
+    start and end (K,), self_transitions and other_transitions (K, K) from row to column, float32 logarithms of which -inf forbids. Where
+    every sequence is forbidden, tags are -1 and the score is -inf. Of equally good sequences that one wins whose tags are lowest, compared
+    at the last utterance first, then at the end of the run before it, then backwards through the last run, and so on. T K^2 bytes at work.
+    """
+
+def skip_crf_marginals(
+    emissions: typing.Any,
+    speakers: typing.Any,
+    *,
+    lengths: typing.Any | None = None,
+    start: typing.Any,
+    end: typing.Any,
+    self_transitions: typing.Any,
+    other_transitions: typing.Any,
+) -> tuple:
+    """
+    The probability of each tag over all sequences of a SkipCRF, (B, T, K) float32, zeros beyond a dialogue's length, and the logarithm of
+    the sum of exp(score) over all sequences, (B,) float64. Arguments as of skip_crf_decode. 8 T K^2 bytes at work.
     """
 
 def smooth(
