@@ -97,15 +97,15 @@ def control_tokens(*, emotion: str | None = None, act: str | None = None, sentim
     return "".join(f"[{token}]" for token in tokens)
 
 
+def _known(label: str, name: str, labels: tuple[str, ...]) -> str:
+    if label not in labels:
+        raise ValueError(f"{name}: one of {', '.join(labels)} was expected, got {label!r}")
+    return label
+
+
 CONTROL_TOKENS = (
     *(control_tokens(emotion=label) for label in taxonomy("cped13").labels),
     *(control_tokens(sentiment=label) for label in SENTIMENTS if label != "neutral"),
     *(control_tokens(act=label) for label in DIALOGUE_ACTS),
 )
 """Every token once, to add to a tokenizer: 13 emotions, 2 sentiments more, 19 acts."""
-
-
-def _known(label: str, name: str, labels: tuple[str, ...]) -> str:
-    if label not in labels:
-        raise ValueError(f"{name}: one of {', '.join(labels)} was expected, got {label!r}")
-    return label

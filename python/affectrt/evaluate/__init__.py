@@ -60,7 +60,7 @@ def read_data(path: Path, read_image: ReadImage, *, labels: Path | None = None) 
     """Read a data set by its suffix: .tsv, .csv or .npz (docs/cli.md says what is in each). ValueError names the line that does not fit."""
     readers: dict[str, Callable[[], Texts | Images]] = {
         ".tsv": lambda: read_tsv(path, labels),
-        ".csv": lambda: read_csv(path, read_image),
+        ".csv": lambda: _read_either_csv(path, read_image),
         ".npz": lambda: read_npz(path),
     }
     reader = readers.get(path.suffix.lower())
@@ -99,6 +99,21 @@ def read_tsv(path: Path, labels: Path | None = None) -> Texts:
     if not texts:
         raise ValueError(f"{path}: no lines in this file")
     return Texts(tuple(texts), tuple(truth), names)
+
+
+def _read_either_csv(path: Path, read_image: ReadImage) -> Texts | Images:
+    from affectrt.evaluate import cped  # here, as it is also run as `python -m affectrt.evaluate.cped`
+
+    return read_cped(path) if cped.is_cped(path) else read_csv(path, read_image)
+
+
+def read_cped(path: Path) -> Texts:
+    """Read one of CPED's files: its utterances with their emotions. `affectrt.evaluate.cped` reads all the rest of it."""
+    from affectrt.evaluate import cped
+
+    utterances = cped.read(path)
+    truth = tuple((cped.EMOTIONS.index(one.emotion),) for one in utterances)
+    return Texts(tuple(one.text for one in utterances), truth, cped.EMOTIONS)
 
 
 def read_csv(path: Path, read_image: ReadImage) -> Images:
