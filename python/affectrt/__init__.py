@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from affectrt.affect import AffectState, Evidence, Fusion, FusionSettings
     from affectrt.companion import Companion
     from affectrt.dialogue import Dialogue
     from affectrt.engine import Engine, EngineSettings, set_thread_pool
@@ -31,16 +32,20 @@ __version__ = "0.1.0"
 
 __all__ = [
     "UNKNOWN",
+    "AffectState",
     "Companion",
     "DeviceError",
     "Dialogue",
     "Engine",
     "EngineError",
     "EngineSettings",
+    "Evidence",
     "ExpressionObservation",
     "Face",
     "FaceExpression",
     "FaceObservation",
+    "Fusion",
+    "FusionSettings",
     "Pack",
     "PackError",
     "TextEmbedding",
@@ -53,6 +58,7 @@ __all__ = [
 
 # Loaded on first use: not every robot talks, and `affectrt doctor` must run where the extension or NumPy is broken, to say so.
 _HOMES = {
+    **dict.fromkeys(("AffectState", "Evidence", "Fusion", "FusionSettings"), "affect"),
     "Companion": "companion",
     "Dialogue": "dialogue",
     **dict.fromkeys(("Engine", "EngineSettings", "set_thread_pool"), "engine"),

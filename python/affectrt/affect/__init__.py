@@ -1,13 +1,30 @@
 """What a person feels, over time, and who is feeling it."""
 
+from affectrt.affect.evidence import Evidence
+from affectrt.affect.fusion import Fusion
+from affectrt.affect.log import AffectLog, read_log, replay
 from affectrt.affect.personality import MBTI_CORRELATIONS, Personality, Temperament
+from affectrt.affect.settings import OTHER, SOURCES, FusionSettings, Source
+from affectrt.affect.state import AffectState, Contradiction, SourceState
 from affectrt.affect.transition import EmotionTransition, LearntChange, Transition
 
 __all__ = [
     "MBTI_CORRELATIONS",
+    "OTHER",
+    "SOURCES",
+    "AffectLog",
+    "AffectState",
+    "Contradiction",
     "EmotionTransition",
+    "Evidence",
+    "Fusion",
+    "FusionSettings",
     "LearntChange",
     "Personality",
+    "Source",
+    "SourceState",
     "Temperament",
     "Transition",
+    "read_log",
+    "replay",
 ]
