@@ -1,5 +1,6 @@
 """What a person feels, over time, and who is feeling it."""
 
+from affectrt.affect.appraisal import OCC, Appraisal, Decision, Emotion, RuleError, affect_of
 from affectrt.affect.evidence import Evidence
 from affectrt.affect.fusion import Fusion
 from affectrt.affect.log import AffectLog, read_log, replay
@@ -10,21 +11,27 @@ from affectrt.affect.transition import EmotionTransition, LearntChange, Transiti
 
 __all__ = [
     "MBTI_CORRELATIONS",
+    "OCC",
     "OTHER",
     "SOURCES",
     "AffectLog",
     "AffectState",
+    "Appraisal",
     "Contradiction",
+    "Decision",
+    "Emotion",
     "EmotionTransition",
     "Evidence",
     "Fusion",
     "FusionSettings",
     "LearntChange",
     "Personality",
+    "RuleError",
     "Source",
     "SourceState",
     "Temperament",
     "Transition",
+    "affect_of",
     "read_log",
     "replay",
 ]
