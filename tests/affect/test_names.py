@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from affectrt.affect.appraisal.names import MAX_DEPTH, MAX_SYMBOLS, Name, number, parse
-from affectrt.affect.appraisal.unify import unify
+from affectrt.affect.appraisal.unify import _Solver, unify
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -250,6 +250,20 @@ def test_whatever_unifies_is_made_to_match(a: Name, b: Name) -> None:
     if found is not None:
         assert a.substitute(found).matches(b.substitute(found))
         assert all(value.substitute(found) == value for value in found.values())
+
+
+@given(ANY, GROUND)
+@example(parse("f([x], [x](a))"), parse("f(g, g(a))"))
+@example(parse("f([x], [x](a))"), parse("f(g(b), g(a))"))
+def test_constants_have_the_solvers_answer_without_it(pattern: Name, constant: Name) -> None:
+    assert unify(pattern, constant) == unify(constant, pattern) == _Solver(False).solve(pattern, constant)
+
+
+@given(unifiable())
+def test_instances_have_the_solvers_answer_without_it(pair: tuple[Name, Name, dict[Name, Name]]) -> None:
+    pattern, other, values = pair
+    constant = other.substitute(values)
+    assert unify(pattern, constant) == _Solver(False).solve(pattern, constant) is not None
 
 
 @given(PLAIN)

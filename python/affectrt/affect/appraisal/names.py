@@ -14,6 +14,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 MAX_SYMBOLS = 1000
@@ -29,6 +30,7 @@ _WORD = re.compile(r"(?!0)\w[\w-]*")
 _DELIMITER = re.compile(r"[(),]")
 
 
+@lru_cache(maxsize=4096)
 def _symbol_key(symbol: str) -> float | str:
     if symbol in ("*", "-") or _VARIABLE.fullmatch(symbol):
         return symbol.casefold()
@@ -56,6 +58,10 @@ class Name:
     """What equality and hash go by."""
     size: int = field(init=False, repr=False)
     depth: int = field(init=False, repr=False)
+    is_ground: bool = field(init=False, repr=False)
+    """True if no variable is in it."""
+    is_constant: bool = field(init=False, repr=False)
+    """True if it holds neither a variable nor `*`."""
 
     def __post_init__(self) -> None:
         key = _symbol_key(self.symbol)
@@ -67,6 +73,9 @@ class Name:
         object.__setattr__(self, "key", (key, *(t.key for t in self.terms)) if self.terms else key)
         object.__setattr__(self, "size", size)
         object.__setattr__(self, "depth", depth)
+        ground = not self.symbol.startswith("[") and all(t.is_ground for t in self.terms)
+        object.__setattr__(self, "is_ground", ground)
+        object.__setattr__(self, "is_constant", ground and self.symbol != "*" and all(t.is_constant for t in self.terms))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Name) and bool(self.key == other.key)
@@ -80,7 +89,7 @@ class Name:
     @property
     def head(self) -> Name:
         """The first term, by itself."""
-        return Name(self.symbol) if self.terms else self
+        return _atom(self.symbol) if self.terms else self
 
     @property
     def is_variable(self) -> bool:
@@ -91,16 +100,6 @@ class Name:
     def is_universal(self) -> bool:
         """True of `*` itself."""
         return not self.terms and self.symbol == "*"
-
-    @property
-    def is_ground(self) -> bool:
-        """True if no variable is left in it."""
-        return next(self.variables(), None) is None
-
-    @property
-    def is_constant(self) -> bool:
-        """True if it holds neither a variable nor `*`."""
-        return self.symbol != "*" and not self.symbol.startswith("[") and all(t.is_constant for t in self.terms)
 
     @property
     def number(self) -> float | None:
@@ -146,6 +145,11 @@ class Name:
             return False
         heads = "*" in (self.symbol, other.symbol) or self.head == other.head
         return heads and all(a.matches(b) for a, b in zip(self.terms, other.terms, strict=True))
+
+
+@lru_cache(maxsize=4096)
+def _atom(symbol: str) -> Name:
+    return Name(symbol)
 
 
 SELF = Name("SELF")

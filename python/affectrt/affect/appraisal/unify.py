@@ -25,7 +25,29 @@ def unify(first: Name, second: Name, *, partial: bool = False) -> dict[Name, Nam
     the second's. With `partial`, names of different length need to agree only as far as the shorter one goes (`x` with `x(a)`).
     Raises ValueError where the answer would be larger than a name may be.
     """
+    if not partial:  # rules meet events and beliefs, which are constants: then there is an answer without a solver
+        for pattern, constant in ((first, second), (second, first)):
+            if constant.is_constant:
+                bound: dict[Name, Name] = {}
+                return bound if _match(pattern, constant, bound) else None
     return _Solver(partial).solve(first, second)
+
+
+def _match(pattern: Name, constant: Name, bound: dict[Name, Name]) -> bool:
+    """Binds the pattern's variables to parts of the constant."""
+    first = pattern.symbol[0]
+    if not pattern.terms:
+        if first == "[":
+            return bound.setdefault(pattern, constant) == constant
+        return pattern.symbol == "*" or pattern.key == constant.key
+    if len(pattern.terms) != len(constant.terms):
+        return False
+    if first == "[":
+        if bound.setdefault(pattern.head, constant.head) != constant.head:
+            return False
+    elif pattern.symbol != "*" and pattern.key[0] != constant.key[0]:
+        return False
+    return all(_match(a, b, bound) for a, b in zip(pattern.terms, constant.terms, strict=True))
 
 
 class _Solver:
@@ -36,7 +58,7 @@ class _Solver:
         self._steps = 0
 
     def solve(self, first: Name, second: Name) -> dict[Name, Name] | None:
-        first, second = first.map(self._ghost), second.map(self._ghost)
+        first, second = (n if n.is_constant else n.map(self._ghost) for n in (first, second))
         pairs = [(first, second)]
         while pairs:
             a, b = (self._walk(name) for name in pairs.pop())

@@ -125,7 +125,8 @@ class World:
         if meta is not None:
             yield from meta(self, asked.terms, solution)
             return
-        for belief in self.beliefs.like(asked):
+        known = self.beliefs.get(asked) if asked.is_constant else None
+        for belief in [known] if known else () if asked.is_constant else self.beliefs.like(asked):
             found = unify(asked, belief.name)
             if found is not None:
                 yield belief.value, solution.extend(found, belief.certainty)
