@@ -8,6 +8,8 @@ from affectrt.affect.personality import MBTI_CORRELATIONS, Personality, Temperam
 from affectrt.affect.settings import OTHER, SOURCES, FusionSettings, Source
 from affectrt.affect.state import AffectState, Contradiction, SourceState
 from affectrt.affect.transition import EmotionTransition, LearntChange, Transition
+from affectrt.affect.windows import Window, Windows, window_count
+from affectrt.affect.zones import Zone, ZoneClassifier, ZoneFusion, fuse_zones
 
 __all__ = [
     "MBTI_CORRELATIONS",
@@ -31,7 +33,14 @@ __all__ = [
     "SourceState",
     "Temperament",
     "Transition",
+    "Window",
+    "Windows",
+    "Zone",
+    "ZoneClassifier",
+    "ZoneFusion",
     "affect_of",
+    "fuse_zones",
     "read_log",
     "replay",
+    "window_count",
 ]
