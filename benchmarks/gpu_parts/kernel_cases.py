@@ -28,6 +28,7 @@ try:
     import test_kernel_emotion_layernorm as emotion_layernorm
     import test_kernel_masked_attention as masked_attention
     import test_kernel_sharpness as sharpness
+    import test_kernel_skip_crf as skip_crf
     from image_launches import COLORS, TYPES, Launch
     from test_kernel_image_to_tensor import GROWN, SHRUNK, TURNED
 except ImportError as error:
@@ -48,7 +49,7 @@ class Large:
     case: Case
     moved_bytes: int
     of_copy: float | None
-    """The least part of the copy's bandwidth, as expected before the first run; None where arithmetic is the bound."""
+    """The least part of the copy's bandwidth, as expected before the first run; None where arithmetic or waiting is the bound."""
 
 
 class Kernels:
@@ -169,6 +170,7 @@ def _cases(quick: bool) -> dict[str, list[Case]]:
         "affect": [lambda op: affect.check(op, faces=5, count=3, labels=35, steps=2, seed=1)],
         "emotion_layernorm": [lambda op, k=kind: emotion_layernorm.check(op, k, width=36, tokens=34) for kind in emotion_layernorm.TYPES],
         "masked_attention": [lambda op, k=kind: masked_attention.check(op, k, hidden=((0, 3), (1, 0))) for kind in masked_attention.TYPES],
+        "skip_crf": [lambda op: skip_crf.check(op, lengths=(11, 0, 7), voices="many", pad=2)],
     }
     if not quick:
         _add_more(found)
@@ -200,6 +202,9 @@ def _add_more(found: dict[str, list[Case]]) -> None:
             found["masked_attention"].append(
                 lambda op, k=kind, t=tokens, w=width, v=value_width: masked_attention.check(op, k, 2, 4, t, w, v, hidden=((1, 0),))
             )
+    for voices, tags in itertools.product(skip_crf.VOICES, (1, 7, 31, 32)):
+        found["skip_crf"].append(lambda op, v=voices, n=tags: skip_crf.check(op, n, 40, (40, 0, 23, 1), v, seed=n))
+        found["skip_crf"].append(lambda op, v=voices, n=tags: skip_crf.check(op, n, 700, (700,), v, whole=False, forbidden=0.1, seed=n))
 
 
 def _full(above: int) -> tuple[Any, Any, Any]:
@@ -256,6 +261,14 @@ def _large_launches() -> list[Large]:
             f"{batch} texts, {heads} heads, {tokens} tokens of 64",
             lambda op: masked_attention.check(op, "f16", batch, heads, tokens, 64, 64, masked=False),
             5 * batch * heads * tokens * 64 * 2,
+            None,
+        ),
+        Large(
+            "skip_crf",
+            "skip_crf",
+            "512 dialogues of 64 utterances, 28 tags",
+            lambda op: skip_crf.check(op, 28, 64, (64,) * 512, "many"),
+            512 * 64 * (28 * 4 + 8 + 4 + 28 * 28),
             None,
         ),
     ]

@@ -21,6 +21,7 @@ import test_kernel_detection as detection  # noqa: E402
 import test_kernel_emotion_layernorm as emotion_layernorm  # noqa: E402
 import test_kernel_masked_attention as masked_attention  # noqa: E402
 import test_kernel_sharpness as sharpness  # noqa: E402
+import test_kernel_skip_crf as skip_crf  # noqa: E402
 from image_launches import Launch  # noqa: E402
 
 TABLE = kernels.OPS / "counts.json"
@@ -100,6 +101,17 @@ def measure() -> list[Row]:
         fewest = sectors(*[heads * tokens * width * size] * 5, tokens * 8)
         needed = heads * tokens * tokens * (2 * width + 2 * width + 3)
         rows.append(row(f"masked_attention_{kind}", f"{heads} heads, {tokens} tokens of {width}", counts, fewest, needed))
+
+    for dialogues, utterances, tags in ((4, 32, 7), (2, 24, 28)):
+        options = {"tags": tags, "utterances": utterances, "lengths": (utterances,) * dialogues, "whole": False, "given": False}
+        counts = skip_crf.check(kernels.program("skip_crf"), **options)
+        said, table = dialogues * utterances, 4 * tags * tags
+        # Emissions, speakers and tags; scores; weights; the way back, of which a sector an utterance is read again.
+        fewest = sectors(said * tags * 4, said * 8, said * 4, dialogues * 4, 4 * tags, 4 * tags, table, table, said * tags * tags)
+        fewest += 32 * dialogues * (utterances - 1)
+        # An addition for each state and next tag; with few tags what all threads do to find the greatest is more, and latency most.
+        needed = dialogues * (utterances - 1) * tags**3 if tags > 16 else None
+        rows.append(row("skip_crf", f"{dialogues} dialogues of {utterances} utterances, {tags} tags", counts, fewest, needed))
     return rows
 
 

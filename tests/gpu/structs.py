@@ -63,3 +63,9 @@ class MaskedAttentionArgs(ctypes.Structure):
         "pointer query key_same key_other value speakers mask out, "
         "long item_step head_step row_step value_item_step value_head_step value_row_step, int tokens key_width value_width, float scale"
     )
+
+
+class SkipCrfArgs(ctypes.Structure):
+    _fields_ = _fields(
+        "pointer emissions speakers lengths start end self other back tags_out scores, long item_step row_step, int utterances tags"
+    )

@@ -28,6 +28,7 @@ OPS = {
     "emotion_layernorm_f16": "emotion_layernorm",
     "masked_attention_f32": "masked_attention",
     "masked_attention_f16": "masked_attention",
+    "skip_crf": "skip_crf",
 }
 
 
