@@ -1,6 +1,14 @@
 """What a person feels, over time, and who is feeling it."""
 
 from affectrt.affect.appraisal import OCC, Appraisal, Decision, Emotion, RuleError, affect_of
+from affectrt.affect.conversation import (
+    ConversationDecoder,
+    ConversationStream,
+    ConversationUpdate,
+    DecodedUtterance,
+    Revision,
+)
+from affectrt.affect.conversation_model import ConversationModel
 from affectrt.affect.evidence import Evidence
 from affectrt.affect.fusion import Fusion
 from affectrt.affect.log import AffectLog, read_log, replay
@@ -20,7 +28,12 @@ __all__ = [
     "AffectState",
     "Appraisal",
     "Contradiction",
+    "ConversationDecoder",
+    "ConversationModel",
+    "ConversationStream",
+    "ConversationUpdate",
     "Decision",
+    "DecodedUtterance",
     "Emotion",
     "EmotionTransition",
     "Evidence",
@@ -28,6 +41,7 @@ __all__ = [
     "FusionSettings",
     "LearntChange",
     "Personality",
+    "Revision",
     "RuleError",
     "Source",
     "SourceState",
