@@ -5,7 +5,7 @@ import threading
 
 import numpy as np
 import pytest
-from affectrt.affect import ConversationDecoder, ConversationModel, Revision, conversation
+from affectrt.affect import ConversationDecoder, ConversationModel, Evidence, Revision, conversation
 from affectrt.labels import EKMAN, FER7, GOEMOTIONS, taxonomy, translate_probs
 from affectrt.perception import ExpressionObservation, TextObservation
 from hypothesis import given, settings
@@ -92,7 +92,8 @@ def test_inertia_and_contagion():
 def test_who_says_nothing_does_no_harm():
     decoder = ConversationDecoder()
     sure = {"sadness": 0.9, "neutral": 0.1}
-    nothing = [None, {}, np.zeros(7), text(np.zeros(7), label="unknown"), face([], (), "unknown"), face([np.nan] * 7, label="unknown")]
+    nothing = [Evidence("voice", 1, 0.9, arousal=0.5), Evidence("face", 1, 0.0, taxonomy="ekman", probs=(1, 0, 0, 0, 0, 0, 0))]
+    nothing += [None, {}, np.zeros(7), text(np.zeros(7), label="unknown"), face([], (), "unknown"), face([np.nan] * 7, label="unknown")]
     for missing in nothing:
         read = decoder.decode([("a", sure), ("a", missing), ("a", sure)])
         assert [u.label for u in read] == ["sadness"] * 3
@@ -118,7 +119,10 @@ def test_observations_of_other_taxonomies():
     ]
     alone = ConversationDecoder(ConversationModel.default("plutchik8", inertia=0, contagion=0), doubt=1e-6)
     for said, want in zip((face(faces), text(several, GOEMOTIONS), text(one, GOEMOTIONS)), wanted, strict=True):
-        np.testing.assert_allclose(alone.decode([("a", said)])[0].probs, want / want.sum(), atol=1e-5)
+        utterance, through_evidence = alone.decode_all([[("a", said)], [("a", Evidence.of(said))]])
+        np.testing.assert_allclose(utterance[0].probs, want / want.sum(), atol=1e-5)
+        np.testing.assert_allclose(through_evidence[0].probs, utterance[0].probs, atol=1e-6)
+        assert through_evidence[0].stamp_ns == said.stamp_ns
 
 
 def test_labels_in_an_order_of_their_own():

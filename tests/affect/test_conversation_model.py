@@ -140,7 +140,7 @@ def test_files(tmp_path):
     model.save(tmp_path / "talk.json")
     assert [path.name for path in tmp_path.iterdir()] == ["talk.json"]
     (tmp_path / "bad.json").write_text("{")
-    with pytest.raises(ValueError, match=r"bad\.json: a conversation model in JSON was expected"):
+    with pytest.raises(ValueError, match=r"bad\.json: a conversation model: not the JSON"):
         ConversationModel.load(tmp_path / "bad.json")
     with pytest.raises(FileNotFoundError):
         ConversationModel.load(tmp_path / "none.json")
@@ -154,10 +154,10 @@ GOOD = json.loads(ConversationModel.default(AB).to_json())
 @pytest.mark.parametrize(
     ("changed", "match"),
     [
-        ({"format": "affectrt.fusion"}, '"format": "affectrt.conversation"'),
-        ({"version": 2}, "version 1 of a conversation model was expected, got 2"),
-        ({"version": True}, "version 1"),
-        ({"extra": 1}, "missing or too many: extra"),
+        ({"format": "affectrt.fusion"}, "the format 'affectrt.conversation'"),
+        ({"version": 2}, "a conversation model: expected version 1, got 2"),
+        ({"version": True}, "expected version 1, got True"),
+        ({"extra": 1}, "unknown 'extra'"),
         ({"labels": "low"}, "labels: a list was expected, got str"),
         ({"labels": ["low", "low"]}, "names that differ"),
         ({"labels": ["low", 7]}, "names that differ"),

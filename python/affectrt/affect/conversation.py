@@ -35,14 +35,16 @@ from numpy.typing import NDArray
 
 from affectrt import _core
 from affectrt.affect.conversation_model import ConversationModel
-from affectrt.labels import taxonomy_of, translate_probs
+from affectrt.affect.evidence import Evidence
+from affectrt.labels import taxonomy, taxonomy_of, translate_probs
 from affectrt.perception.observation import UNKNOWN, ExpressionObservation, FaceObservation, TextObservation
 
 __all__ = ["ConversationDecoder", "ConversationStream", "ConversationUpdate", "DecodedUtterance", "Revision"]
 
-Said = TextObservation | FaceObservation | ExpressionObservation | Mapping[str, float] | NDArray[np.floating] | None
-"""What is known of an utterance: an observation; probabilities by label of the model, those left out being 0; all of them, (K,); or
-nothing. An observation whose label is "unknown" says nothing either, nor do probabilities that sum to 0."""
+Said = TextObservation | FaceObservation | ExpressionObservation | Evidence | Mapping[str, float] | NDArray[np.floating] | None
+"""What is known of an utterance: an observation, or evidence; probabilities by label of the model, those left out being 0; all of them,
+(K,); or nothing. An observation whose label is "unknown" says nothing either, nor does evidence without labels or of confidence 0, nor
+probabilities that sum to 0."""
 
 _LEAST = 1e-6
 """Probabilities that sum to less say nothing."""
@@ -181,14 +183,20 @@ class ConversationDecoder:
         if isinstance(said, (TextObservation, FaceObservation, ExpressionObservation)):
             if said.label == UNKNOWN:
                 return None
-            values = self._translated(said)
+            # Several at a time, if they are a text's and do not share one certainty between them.
+            several = isinstance(said, TextObservation) and abs(float(said.probs.sum()) - 1) > 1e-3
+            values = self._translated(said.labels, said.probs, several)
+        elif isinstance(said, Evidence):
+            if said.taxonomy is None or said.probs is None or said.confidence == 0:
+                return None
+            values = self._translated(taxonomy(said.taxonomy).labels, np.array(said.probs), said.multi_label)
         elif isinstance(said, Mapping):
             values = self._by_name(said)
         elif isinstance(said, np.ndarray):
             values = said
         else:
             raise TypeError(
-                f"an observation, probabilities by label, an array of them or None was expected for an utterance, got {type(said).__name__}"
+                f"an observation, evidence, probabilities by label or an array of them was expected, or None, got {type(said).__name__}"
             )
         if values.shape != (len(self.labels),) or values.dtype.kind not in "fiu":
             raise ValueError(f"probabilities of shape ({len(self.labels)},) were expected, got {values.dtype} {values.shape}")
@@ -198,21 +206,18 @@ class ConversationDecoder:
         total = values.sum()
         return values / total if total >= _LEAST else None
 
-    def _translated(self, said: TextObservation | FaceObservation | ExpressionObservation) -> NDArray[np.floating]:
-        probs = np.asarray(said.probs)
-        if probs.shape != (len(said.labels),):
-            raise ValueError(f"as many probabilities as labels were expected, {len(said.labels)}, got shape {probs.shape}")
-        if set(said.labels) == set(self.labels) and len(said.labels) == len(self.labels):
-            return probs[[said.labels.index(label) for label in self.labels]]
-        given = taxonomy_of(said.labels)
+    def _translated(self, labels: tuple[str, ...], probs: NDArray[np.floating], several: bool) -> NDArray[np.floating]:
+        if probs.shape != (len(labels),):
+            raise ValueError(f"as many probabilities as labels were expected, {len(labels)}, got shape {probs.shape}")
+        if set(labels) == set(self.labels) and len(labels) == len(self.labels):
+            return probs[[labels.index(label) for label in self.labels]]
+        given = taxonomy_of(labels)
         if given is None or self._taxonomy is None:
-            strange = said.labels if given is None else self.labels
+            strange = labels if given is None else self.labels
             raise ValueError(
                 f"the labels of a taxonomy of affectrt.labels, or the model's own, were expected; these are of none: {', '.join(strange)}"
             )
-        # Several at a time, if they are a text's and do not share one certainty between them.
-        several = isinstance(said, TextObservation) and abs(float(probs.sum()) - 1) > 1e-3
-        ordered = probs[[said.labels.index(label) for label in given.labels]]
+        ordered = probs[[labels.index(label) for label in given.labels]]
         translated = translate_probs(ordered, given.name, self._taxonomy.name, multi_label=several)
         return translated[[self._taxonomy.labels.index(label) for label in self.labels]]
 

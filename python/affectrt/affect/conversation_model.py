@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from affectrt.affect import checks
 from affectrt.labels import Taxonomy, taxonomy, taxonomy_of
 
 __all__ = ["ConversationModel"]
@@ -155,22 +155,14 @@ class ConversationModel:
     def to_json(self) -> str:
         """Reads back as the same numbers; null stands for -inf."""
         arrays = {name: _plain(getattr(self, name)) for name in (*_VECTORS, *_MATRICES)}
-        return json.dumps({"format": FORMAT, "version": VERSION, "labels": self.labels, "source": self.source, **arrays}, allow_nan=False)
+        return checks.canonical({"format": FORMAT, "version": VERSION, "labels": self.labels, "source": self.source, **arrays})
 
     @classmethod
     def from_json(cls, text: str | bytes) -> ConversationModel:
         """What `to_json` wrote. Raises `ValueError` that names what is not as expected."""
-        try:
-            content = json.loads(text, parse_constant=_no_constant)
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"a conversation model in JSON was expected: {error}") from None
-        if not isinstance(content, dict) or content.get("format") != FORMAT:
-            raise ValueError(f'a conversation model was expected: an object with "format": "{FORMAT}"')
-        if content.get("version") != VERSION or isinstance(content["version"], bool):
-            raise ValueError(f"version {VERSION} of a conversation model was expected, got {content.get('version')!r}")
-        wrong = sorted(set(content) ^ set(_KEYS))
-        if wrong:
-            raise ValueError(f"the keys {', '.join(_KEYS)} were expected, these are missing or too many: {', '.join(wrong)}")
+        content = checks.parse(text, "a conversation model")
+        checks.header(content, "a conversation model", FORMAT, VERSION)
+        checks.keys(content, "a conversation model", _KEYS)
         if not isinstance(content["labels"], list):
             raise ValueError(f"labels: a list was expected, got {type(content['labels']).__name__}")
         start, end = (_read(content[name], name, 1) for name in _VECTORS)
@@ -255,7 +247,3 @@ def _read(value: object, name: str, rank: int) -> Any:
         if entry is not None and (isinstance(entry, bool) or not isinstance(entry, (int, float))):
             raise ValueError(f"{name}: numbers and null were expected, got {entry!r}")
     return [-math.inf if entry is None else entry for entry in value]
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON; null stands for -inf")
