@@ -50,7 +50,7 @@ def test_the_stream_answers_as_decoding_what_was_said_so_far(said, seed):
         newest = update.newest
         assert (newest.index, newest.speaker, newest.label, newest.confidence) == (i, said[i][0], labels[i], whole[i].confidence)
         np.testing.assert_array_equal(newest.probs, whole[i].probs)
-        assert newest.observed == whole[i].observed == (said[i][1] is not None and bool(said[i][1].sum() >= 1e-6))
+        assert newest.observed == whole[i].observed == (said[i][1] is not None and bool(said[i][1].sum(dtype=np.float64) >= 1e-6))
         before = labels
     for utterance in whole:
         assert utterance.probs.dtype == np.float32 and utterance.probs.sum() == pytest.approx(1, abs=1e-5)
