@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from affectrt.companion import Companion
     from affectrt.dialogue import Dialogue
     from affectrt.engine import Engine, EngineSettings, set_thread_pool
-    from affectrt.errors import DeviceError, EngineError, PackError
+    from affectrt.errors import AuditError, ConsentError, DeviceError, EngineError, PackError, PolicyError, PurposeError
     from affectrt.packs import Pack, open_pack
     from affectrt.perception import (
         UNKNOWN,
@@ -27,13 +27,17 @@ if TYPE_CHECKING:
         TextEmotion,
         TextObservation,
     )
+    from affectrt.policy import AuditLog, Policy
 
 __version__ = "0.1.0"
 
 __all__ = [
     "UNKNOWN",
     "AffectState",
+    "AuditError",
+    "AuditLog",
     "Companion",
+    "ConsentError",
     "DeviceError",
     "Dialogue",
     "Engine",
@@ -48,6 +52,9 @@ __all__ = [
     "FusionSettings",
     "Pack",
     "PackError",
+    "Policy",
+    "PolicyError",
+    "PurposeError",
     "TextEmbedding",
     "TextEmotion",
     "TextObservation",
@@ -62,7 +69,7 @@ _HOMES = {
     "Companion": "companion",
     "Dialogue": "dialogue",
     **dict.fromkeys(("Engine", "EngineSettings", "set_thread_pool"), "engine"),
-    **dict.fromkeys(("DeviceError", "EngineError", "PackError"), "errors"),
+    **dict.fromkeys(("AuditError", "ConsentError", "DeviceError", "EngineError", "PackError", "PolicyError", "PurposeError"), "errors"),
     **dict.fromkeys(("Pack", "open_pack"), "packs"),
     **dict.fromkeys(
         (
@@ -77,6 +84,7 @@ _HOMES = {
         ),
         "perception",
     ),
+    **dict.fromkeys(("AuditLog", "Policy"), "policy"),
 }
 
 

@@ -1,5 +1,26 @@
-"""The exceptions of affectrt. A wrong argument is a `ValueError` or a `TypeError`; these three are for what the world did wrong."""
+"""The exceptions of affectrt.
+ A wrong argument is a `ValueError` or a `TypeError`. `PackError`, `EngineError`, `DeviceError` and `AuditError` (all `RuntimeError`) are
+for what the world did wrong. `PolicyError` and its two kinds say that something may not be done: they are `PermissionError`, as is what
+the system raises where a program may not use a camera, so that one handler serves both. They are no `ValueError`: a loop that skips bad
+frames would skip a missing consent too.
+"""
 
 from affectrt._core import DeviceError, EngineError, PackError
 
-__all__ = ["DeviceError", "EngineError", "PackError"]
+__all__ = ["AuditError", "ConsentError", "DeviceError", "EngineError", "PackError", "PolicyError", "PurposeError"]
+
+
+class PolicyError(PermissionError):
+    """The policy in force forbids it."""
+
+
+class ConsentError(PolicyError):
+    """Nobody who may has consented to it, or the consent has run out or was withdrawn."""
+
+
+class PurposeError(PolicyError):
+    """Law forbids a use for this purpose in many places, and no exception was stated, or none exists."""
+
+
+class AuditError(RuntimeError):
+    """An audit log cannot be trusted or continued; the text names file and line."""

@@ -11,6 +11,7 @@ from affectrt.engine import EngineSettings, ProviderSpec
 from affectrt.engines import Prepares, Preparing
 from affectrt.packs import Pack
 from affectrt.perception.text_network import TextNetwork, check_text, check_texts, open_text_pack
+from affectrt.policy import Policy, check_policy
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,8 +31,9 @@ class TextEmbedding(Prepares):
         pack: name, folder, zip, hub id or `Pack`; None takes the default, which is pulled: `affectrt packs pull bge-small-en`.
         device, precision, providers, strict, threads, engine: see `EngineSettings`.
         on_progress: as of `Face`.
+        policy: each call needs its consent for "text", if that is among what it requires; None asks nobody.
 
-    Raises: `PackError`, `EngineError`, `DeviceError`; `ValueError` or `TypeError` for arguments.
+    Raises: `PackError`, `EngineError`, `DeviceError`; `ValueError` or `TypeError` for arguments; a call also `ConsentError`.
     """
 
     def __init__(
@@ -45,7 +47,9 @@ class TextEmbedding(Prepares):
         threads: int = 0,
         engine: str = "cuda",
         on_progress: Callable[[Preparing], None] | None = None,
+        policy: Policy | None = None,
     ) -> None:
+        self._policy = check_policy(policy)
         self.settings = EngineSettings(
             device=device, precision=precision, providers=providers, strict=strict, threads=threads, engine=engine
         )
@@ -69,6 +73,8 @@ class TextEmbedding(Prepares):
         An empty text, and one of which the model knows hardly a word (emoji, a script that it cannot read), gives zeros: it is like
         nothing. Of a longer text than the model reads only the beginning counts: see `truncates`.
         """
+        if self._policy is not None:
+            self._policy.require("text")
         if isinstance(text, str):
             one: NDArray[np.float32] = self._read([check_text(text)])[0]
             return one

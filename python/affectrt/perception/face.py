@@ -15,6 +15,7 @@ from affectrt.engines import Prepares, Preparing, open_networks
 from affectrt.errors import PackError
 from affectrt.packs import DEFAULTS, Pack, open_pack
 from affectrt.perception.observation import UNKNOWN, ExpressionObservation, FaceObservation
+from affectrt.policy import Policy, check_policy
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -77,8 +78,9 @@ class Face(Prepares):
         smoothing_ms: time constant of the expression's smoothing over a track; 0 for none.
         device, precision, providers, strict, threads, engine: see `EngineSettings`.
         on_progress: called while engines are built (see `preparing`), by the thread that waits for them.
+        policy: each call needs its consent for "camera"; None asks nobody.
 
-    Raises: `PackError`, `EngineError`, `DeviceError`; `ValueError` or `TypeError` for arguments.
+    Raises: `PackError`, `EngineError`, `DeviceError`; `ValueError` or `TypeError` for arguments; a call also `ConsentError`.
     """
 
     def __init__(
@@ -98,7 +100,9 @@ class Face(Prepares):
         smoothing_ms: float = 250.0,
         engine: str = "cuda",
         on_progress: Callable[[Preparing], None] | None = None,
+        policy: Policy | None = None,
     ) -> None:
+        self._policy = check_policy(policy)
         self._color = None if color is None else _need_color(color, None)
         self.settings = EngineSettings(
             device=device, precision=precision, providers=providers, strict=strict, threads=threads, engine=engine
@@ -154,6 +158,8 @@ class Face(Prepares):
             stamp_ns: capture time by any monotonic clock; None takes the time of the call.
             color: encoding of this frame, if not the constructor's.
         """
+        if self._policy is not None:
+            self._policy.require("camera")
         chosen = _need_color(color, self._color)
         stamp = check_stamp(stamp_ns)
         faces, spent = self._core(frame, chosen, stamp)
@@ -219,7 +225,9 @@ class FaceExpression(Prepares):
         threads: int = 0,
         engine: str = "cuda",
         on_progress: Callable[[Preparing], None] | None = None,
+        policy: Policy | None = None,
     ) -> None:
+        self._policy = check_policy(policy)
         self._color = None if color is None else _need_color(color, None)
         self.settings = EngineSettings(
             device=device, precision=precision, providers=providers, strict=strict, threads=threads, engine=engine
@@ -253,6 +261,8 @@ class FaceExpression(Prepares):
         self, crop: Any, stamp_ns: int | None = None, *, color: str | None = None
     ) -> ExpressionObservation | list[ExpressionObservation]:
         """One observation for a crop (uint8, shape as in `Face`), a list for a list of crops, which go through the network in batches."""
+        if self._policy is not None:
+            self._policy.require("camera")
         chosen = _need_color(color, self._color)
         stamp = check_stamp(stamp_ns)
         many = isinstance(crop, (list, tuple))

@@ -14,6 +14,7 @@ from affectrt.packs import Pack
 from affectrt.perception.face import check_stamp
 from affectrt.perception.observation import UNKNOWN, TextObservation
 from affectrt.perception.text_network import MAX_CHARACTERS, TextNetwork, check_text, check_texts, open_text_pack
+from affectrt.policy import Policy, check_policy
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,10 +29,11 @@ class TextEmotion(Prepares):
         pack: name, folder, zip, hub id or `Pack`; None takes the default.
         device, precision, providers, strict, threads, engine: see `EngineSettings`.
         on_progress: as of `Face`.
+        policy: each call needs its consent for "text", if that is among what it requires; None asks nobody.
 
     Of a text longer than the model reads, or than `MAX_CHARACTERS`, the end is not looked at, and its observation says `truncated`.
 
-    Raises: `PackError`, `EngineError`, `DeviceError`; `ValueError` or `TypeError` for arguments.
+    Raises: `PackError`, `EngineError`, `DeviceError`; `ValueError` or `TypeError` for arguments; a call also `ConsentError`.
     """
 
     def __init__(
@@ -45,7 +47,9 @@ class TextEmotion(Prepares):
         threads: int = 0,
         engine: str = "cuda",
         on_progress: Callable[[Preparing], None] | None = None,
+        policy: Policy | None = None,
     ) -> None:
+        self._policy = check_policy(policy)
         self.settings = EngineSettings(
             device=device, precision=precision, providers=providers, strict=strict, threads=threads, engine=engine
         )
@@ -72,6 +76,8 @@ class TextEmotion(Prepares):
 
         The label is "unknown" for an empty text, for one of which the model knows hardly a word, and where it is not sure enough.
         """
+        if self._policy is not None:
+            self._policy.require("text")
         stamp = check_stamp(stamp_ns)
         if isinstance(text, str):
             return self._read([check_text(text)], stamp)[0]
