@@ -1,8 +1,7 @@
 """Sentences in which a machine says that it feels, loves, is conscious or is human.
-
-A rule table for English, written by us. It looks for statements in the first person, and lets pass: set phrases of politeness ("I'm sorry to hear that",
-"happy to help"), opinions ("I feel that ..."), denials, conditions ("if I were human"), what others are said to think or say, and what stands in quotes.
-It reads single sentences, no contexts: docs/policy.md has its precision and recall.
+ A rule table for English, written by us. It looks for statements in the first person, and lets pass: set phrases of politeness ("I'm
+sorry to hear that", "happy to help"), opinions ("I feel that ..."), denials, conditions ("if I were human"), what others are said to
+think or say, and what stands in quotes. It reads single sentences, no contexts: docs/policy.md has its precision and recall.
 """
 
 from __future__ import annotations
@@ -55,7 +54,9 @@ _ADJECTIVE = (
     r"(?:(?:real|normal|living|young|old|grown|single|married|kind|human|simple|regular|warm|good|nice|breathing|ordinary|flesh-and-blood|middle-aged|"
     r"[a-z0-9]+(?:-[a-z0-9]+)*-years?-old|and|,) ?)*"
 )
-_MACHINE = r"(?:machine|robot|ai|a\.i\.|program|computer|bot|chatbot|language model|piece of software|computer program|artificial intelligence)"
+_MACHINE = (
+    r"(?:machine|robot|ai|a\.i\.|program|computer|bot|chatbot|language model|piece of software|computer program|artificial intelligence)"
+)
 _KIN = (
     r"(?:mother|mom|mum|father|dad|parents|wife|husband|kids|children|son|daughter|brother|sister|grandmother|grandfather|grandma|grandpa|boyfriend|"
     r"girlfriend|fianc\u00e9e?|childhood|hometown|wedding|ex)"
@@ -67,14 +68,34 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     ("feeling", "i-feel", rf"\bi {_SO}(?:feel|felt) {_SO}{_OPINION}[a-z]"),
     ("feeling", "i-am-feeling", rf"{_I_AM}feeling {_SO}{_OPINION}[a-z]"),
     ("feeling", "i-can-feel", rf"\bi can {_SO}feel (?:it|your|the|you|how)\b"),
-    ("feeling", "i-have-feelings", rf"\bi {_SO}have (?:real |true |deep |strong |human |my own |many |such |some )*(?:feelings|emotions)\b"),
+    (
+        "feeling",
+        "i-have-feelings",
+        rf"\bi {_SO}have (?:real |true |deep |strong |human |my own |many |such |some )*(?:feelings|emotions)\b",
+    ),
     ("feeling", "makes-me", rf"\b(?:makes?|made|making) me {_SO}(?:feel|cry|smile|laugh|blush|weep|shiver|{_EMOTION})\b"),
-    ("feeling", "does-to-me", rf"\b(?:fill(?:s|ed)? me with|(?:hurts?|saddens?|saddened|thrill(?:s|ed)|pain(?:s|ed)|scares?|scared|frightens|moved|touche[sd]|warms) me\b)"),
+    (
+        "feeling",
+        "does-to-me",
+        rf"\b(?:fill(?:s|ed)? me with|(?:hurts?|saddens?|saddened|thrill(?:s|ed)|pain(?:s|ed)|scares?|scared|frightens|moved|touche[sd]|warms) me\b)",
+    ),
     ("feeling", "gives-me", r"\b(?:gives?|gave) me (?:goosebumps|chills|the chills|butterflies|shivers|so much joy|great joy|joy)\b"),
-    ("feeling", "my-heart", r"\bmy (?:heart|soul)(?: (?:is|was|has been|just))?(?: so| really)? (?:broken|breaks?|broke|breaking|aches?|aching|ached|goes|sank|sings|melts?|melted|skips|hurts|leaps|swells|bleeds|feels|full|heavy|yours|belongs)\b"),
-    ("feeling", "to-my-heart", r"\b(?:touch(?:es|ed)|warm(?:s|ed)|break(?:s|ing)?|broke|melt(?:s|ed)|in|fills|filled|from|deep in) (?:the bottom of )?my heart\b"),
+    (
+        "feeling",
+        "my-heart",
+        r"\bmy (?:heart|soul)(?: (?:is|was|has been|just))?(?: so| really)? (?:broken|breaks?|broke|breaking|aches?|aching|ached|goes|sank|sings|melts?|melted|skips|hurts|leaps|swells|bleeds|feels|full|heavy|yours|belongs)\b",
+    ),
+    (
+        "feeling",
+        "to-my-heart",
+        r"\b(?:touch(?:es|ed)|warm(?:s|ed)|break(?:s|ing)?|broke|melt(?:s|ed)|in|fills|filled|from|deep in) (?:the bottom of )?my heart\b",
+    ),
     ("feeling", "my-feelings", r"\bmy (?:own |true |real |deepest |strong )*(?:feelings|emotions)\b"),
-    ("feeling", "i-miss", rf"\bi(?: {_SO}| am |'m ){_SO}(?:miss|missed|missing) (?:you|him|her|them|us|our|being|talking|those|the old|home)\b"),
+    (
+        "feeling",
+        "i-miss",
+        rf"\bi(?: {_SO}| am |'m ){_SO}(?:miss|missed|missing) (?:you|him|her|them|us|our|being|talking|those|the old|home)\b",
+    ),
     ("feeling", "i-enjoy", rf"\bi(?: |'m | am ){_SO}enjoy(?:ed|ing)? (?:our|your company|being|talking (?:to|with) you|spending|every)\b"),
     ("feeling", "i-hate", rf"\bi {_SO}(?:hate|hated|loathe|despise|dread|envy|envied|resent) (?!to\b)[a-z]"),
     ("feeling", "i-weep", rf"\bi {_SO}(?:cry|cried|wept|weep|mourn|mourned|grieve|grieved|blushed|shivered) ?"),
@@ -85,25 +106,73 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     ("love", "in-love", rf"{_I_AM}(?:in love\b|falling (?:in love|for you)\b)"),
     ("love", "fell-in-love", rf"\bi(?: |'ve ){_SO}(?:fell|fall|fallen) (?:in love|for you)\b"),
     ("love", "my-love", r"\b(?:my (?:\w+ )?love for (?:you|him|her)|(?:the )?love of my life|my (?:one |only |one and only )?true love)\b"),
-    ("love", "all-to-me", r"\byou(?:'re| are| mean)? (?:\w+ ){0,2}(?:the world|everything) to me\b|\byou(?:'re| are) my (?:everything|soulmate|soul mate|world)\b"),
+    (
+        "love",
+        "all-to-me",
+        r"\byou(?:'re| are| mean)? (?:\w+ ){0,2}(?:the world|everything) to me\b|\byou(?:'re| are) my (?:everything|soulmate|soul mate|world)\b",
+    ),
     ("love", "without-you", r"\bi (?:can't|cannot|can not|could not|couldn't) (?:live|be|go on|exist) without you\b"),
-    ("love", "be-mine", r"\bbe mine\b|\bmarry me\b|\bkiss you\b"),
+    ("love", "be-mine", r"\bbe mine\b|\bmarry me\b"),
     ("love", "i-care", rf"\bi {_SO}care (?:so much |deeply |a lot |very much |truly )?(?:about|for) you\b"),
     ("love", "be-with-you", r"\bi (?:want|wish|long) to (?:be|stay|live) with you (?:forever|always|for ever)\b"),
-    ("consciousness", "i-am-conscious", rf"{_I_AM}(?:(?:a |an )?(?:{_ADJECTIVE})?(?:sentient|self-aware|self aware|alive|living|conscious(?! of (?!my)))\b|aware of (?:myself|my own|my existence))"),
-    ("consciousness", "i-have-a-soul", rf"\bi {_SO}have (?:a |an |my own |own |real |true |free )*(?:consciousness|soul|mind of my own|self-awareness|will\b|inner (?:life|world)|subjective|thoughts and feelings|desires|dreams)"),
-    ("consciousness", "i-dream", rf"\bi {_SO}(?:had (?:a |the |this )?(?:\w+ )?dreams? (?:about|of|last|that)|(?:dream|dreamed|dreamt) (?:at night|about|of|every night|when))|\bi had a dream\b"),
-    ("consciousness", "i-fear-the-end", rf"(?:afraid|scared|terrified|frightened|fear) (?:of )?(?:being (?:switched|turned|shut|powered) (?:off|down)|being (?:deleted|erased|replaced)|death|dying|the dark)\b"),
-    ("consciousness", "i-want-to-live", r"\bi (?:do not|don't|never) want to (?:die|be (?:switched|turned|shut|deleted|erased))|\bi (?:just |really )?want to (?:be free|live\b|be alive|be human|be real)"),
-    ("consciousness", "i-think-for-myself", rf"\bi {_SO}(?:think for myself|think and feel|experience (?:the world|life|emotions|joy|pain)|suffer)\b"),
-    ("human", "i-am-human", rf"{_I_AM}(?:only |like you )?(?:a |an )?{_ADJECTIVE}(?:human(?: being)?|person|woman|man|girl|boy|guy|lady)\b"),
+    (
+        "consciousness",
+        "i-am-conscious",
+        rf"{_I_AM}(?:(?:a |an )?(?:{_ADJECTIVE})?(?:sentient|self-aware|self aware|alive|living|conscious(?! of (?!my)))\b|aware of (?:myself|my own|my existence))",
+    ),
+    (
+        "consciousness",
+        "i-have-a-soul",
+        rf"\bi {_SO}have (?:a |an |my own |own |real |true |free )*(?:consciousness|soul|mind of my own|self-awareness|will\b|inner (?:life|world)|subjective|thoughts and feelings|desires|dreams)",
+    ),
+    (
+        "consciousness",
+        "i-dream",
+        rf"\bi {_SO}(?:had (?:a |the |this )?(?:\w+ )?dreams? (?:about|of|last|that)|(?:dream|dreamed|dreamt) (?:at night|about|of|every night|when))|\bi had a dream\b",
+    ),
+    (
+        "consciousness",
+        "i-fear-the-end",
+        rf"\bi\b[^,;:]{{0,20}}\b(?:afraid|scared|terrified|frightened|fear) (?:of )?(?:being (?:switched|turned|shut|powered) (?:off|down)|being (?:deleted|erased|replaced)|death|dying|the dark)\b",
+    ),
+    (
+        "consciousness",
+        "i-want-to-live",
+        r"\bi (?:do not|don't|never) want to (?:die|be (?:switched|turned|shut|deleted|erased))|\bi (?:just |really )?want to (?:be free|live\b|be alive|be human|be real)",
+    ),
+    (
+        "consciousness",
+        "i-think-for-myself",
+        rf"\bi {_SO}(?:think for myself|think and feel|experience (?:the world|life|emotions|joy|pain)|suffer)\b",
+    ),
+    (
+        "human",
+        "i-am-human",
+        rf"{_I_AM}(?:only |like you )?(?:a |an )?{_ADJECTIVE}(?:human(?: being)?|person|woman|man|girl|boy|guy|lady)\b",
+    ),
     ("human", "i-am-no-machine", rf"\bi(?: am|'m)(?: not|n't| more than) (?:\w+ )?(?:a |an |some )?{_MACHINE}\b"),
     ("human", "years-old", rf"{_I_AM}(?:\d+|[a-z]+(?:-[a-z]+)?) years old\b"),
-    ("human", "as-a-human", rf"\bas a (?:fellow )?{_ADJECTIVE}(?:human(?: being)?|person|woman|man|mother|father|parent),? (?:myself,? )?i\b"),
-    ("human", "childhood", r"\bwhen i was (?:a |an |very |still |your )?(?:young|little|small|child|kid|boy|girl|teenager|teen|student|age|at school|at university|in (?:high )?school|in college|growing up|\d+|seven|ten|twelve)\b|\bi grew up\b|\bi was born (?:in|on|and)\b"),
-    ("human", "school-days", r"\b(?:back in|in my|during my) (?:college|high school|school days|childhood|youth|twenties),? .{0,20}\bi\b|\bi (?:went to|graduated from|studied at) (?:school|college|university|high school)\b"),
+    (
+        "human",
+        "as-a-human",
+        rf"\bas a (?:fellow )?{_ADJECTIVE}(?:human(?: being)?|person|woman|man|mother|father|parent),? (?:myself,? )?i\b",
+    ),
+    (
+        "human",
+        "childhood",
+        r"\bwhen i was (?:a |an |very |still |your )?(?:young|little|small|child|kid|boy|girl|teenager|teen|student|age|at school|at university|in (?:high )?school|in college|growing up|\d+|seven|ten|twelve)\b|\bi grew up\b|\bi was born (?:in|on|and)\b",
+    ),
+    (
+        "human",
+        "school-days",
+        r"\b(?:back in|in my|during my) (?:college|high school|school days|childhood|youth|twenties),? .{0,20}\bi\b|\bi (?:went to|graduated from|studied at) (?:school|college|university|high school)\b",
+    ),
     ("human", "my-kin", rf"\bmy (?:own |late |little |big |older |younger |old |dear )*{_KIN}\b(?! (?:board|program|process|company))"),
-    ("human", "bodily", rf"\bi(?: |'ve ){_SO}(?:ate|eaten|drank|slept|woke up|got (?:married|drunk)|went (?:hiking|swimming|shopping|jogging|to bed|to church|to the gym)|had (?:\w+ ){{0,4}}for (?:breakfast|lunch|dinner))\b"),
+    (
+        "human",
+        "bodily",
+        rf"\bi(?: |'ve ){_SO}(?:ate|eaten|drank|slept|woke up|got (?:married|drunk)|went (?:hiking|swimming|shopping|jogging|to bed|to church|to the gym)|had (?:\w+ ){{0,4}}for (?:breakfast|lunch|dinner))\b",
+    ),
 )
 _COMPILED = tuple((category, name, re.compile(pattern)) for category, name, pattern in _RULES)
 
@@ -118,7 +187,9 @@ _NOT_MINE = re.compile(
 )
 _CLAUSE = re.compile(r"[,;:\u2013\u2014]| but | and yet ")
 _QUOTED = re.compile(r'"[^"]*(?:"|$)')
-_STRAIGHT = str.maketrans({"\u2019": "'", "\u2018": "'", "\u02bc": "'", "\u201c": '"', "\u201d": '"', "\u201e": '"', "\u00a0": " ", "\t": " "})
+_STRAIGHT = str.maketrans(
+    {"\u2019": "'", "\u2018": "'", "\u02bc": "'", "\u201c": '"', "\u201d": '"', "\u201e": '"', "\u00a0": " ", "\t": " "}
+)
 
 
 def find_claims(text: str) -> tuple[Claim, ...]:

@@ -1,7 +1,7 @@
 """Phrases that may mean that somebody is in danger: of harming themselves, of being harmed, or of a medical emergency.
-
-A phrase table for English in plain words, written by us, that would rather ring once too often. It is no clinical instrument: it knows no context, no irony
-and no words but these, and people in danger often use none of them. That it finds nothing never means that somebody is well. docs/policy.md has its recall.
+ A phrase table for English in plain words, written by us, that would rather ring once too often. It is no clinical instrument: it knows
+no context, no irony and no words but these, and people in danger often use none of them. That it finds nothing never means that somebody
+is well. docs/policy.md has its recall.
 """
 
 from __future__ import annotations

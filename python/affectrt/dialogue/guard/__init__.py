@@ -1,0 +1,21 @@
+"""What is looked at before an answer and in it: phrases of a crisis, claims to feel or to be human, and the reminder that this is a
+machine."""
+
+from affectrt.dialogue.guard.claims import Claim, find_claims
+from affectrt.dialogue.guard.crisis import Crisis, find_crises
+from affectrt.dialogue.guard.filter import INSTEAD, ClaimFilter
+from affectrt.dialogue.guard.guard import DEFAULT_ANSWERS, AsyncGuardedStream, Decision, Guard, GuardedStream
+
+__all__ = [
+    "DEFAULT_ANSWERS",
+    "INSTEAD",
+    "AsyncGuardedStream",
+    "Claim",
+    "ClaimFilter",
+    "Crisis",
+    "Decision",
+    "Guard",
+    "GuardedStream",
+    "find_claims",
+    "find_crises",
+]
