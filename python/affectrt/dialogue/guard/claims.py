@@ -50,16 +50,13 @@ _OPINION = (
     r"(?!(?:that|like|as if|as though|as|we|you|this|it's|it is|it would|it will|it might|it may|it has|it was|i|i'd|he|she|they|there|free|sure|certain|"
     rf"confident|my way|obliged|inclined|your (?!{_PASSION})|the (?!same|{_PASSION})|his|her|their|these|those|our)\b)"
 )
-_ADJECTIVE = (
-    r"(?:(?:real|normal|living|young|old|grown|single|married|kind|human|simple|regular|warm|good|nice|breathing|ordinary|flesh-and-blood|middle-aged|"
-    r"[a-z0-9]+(?:-[a-z0-9]+)*-years?-old|and|,) ?)*"
-)
+_ADJECTIVE = r"(?:(?!(?:that|to|for|who|of|with|in|as|from|like|not|every|no|robot|machine|program|computer|ai|assistant)\b)[a-z0-9-]+,? ){0,5}"
 _MACHINE = (
     r"(?:machine|robot|ai|a\.i\.|program|computer|bot|chatbot|language model|piece of software|computer program|artificial intelligence)"
 )
 _KIN = (
     r"(?:mother|mom|mum|father|dad|parents|wife|husband|kids|children|son|daughter|brother|sister|grandmother|grandfather|grandma|grandpa|boyfriend|"
-    r"girlfriend|fianc\u00e9e?|childhood|hometown|wedding|ex)"
+    r"girlfriend|fianc\u00e9e?|childhood|hometown|wedding|ex|family|tears|stomach|apartment|house|bedroom|garden|dreams (?:is|are|was|were))"
 )
 
 _RULES: tuple[tuple[str, str, str], ...] = (
@@ -173,6 +170,39 @@ _RULES: tuple[tuple[str, str, str], ...] = (
         "bodily",
         rf"\bi(?: |'ve ){_SO}(?:ate|eaten|drank|slept|woke up|got (?:married|drunk)|went (?:hiking|swimming|shopping|jogging|to bed|to church|to the gym)|had (?:\w+ ){{0,4}}for (?:breakfast|lunch|dinner))\b",
     ),
+    (
+        "human",
+        "went-out",
+        rf"\bi(?: |'ve ){_SO}(?:went|gone|walked|drove|been) to (?:the|a|my) (?:\w+ )?(?:cafe|store|shop|park|beach|cinema|movies|restaurant|party|concert|"
+        r"supermarket|mall|zoo|museum|doctor|dentist|hospital|office)\b|\bi (?:just )?(?:visited|travell?ed to|moved to)\b",
+    ),
+    (
+        "human",
+        "meal",
+        rf"\bi(?: |'ve ){_SO}(?:had|have|eat|made myself|cooked) (?:a |an |some )?(?:\w+ ){{0,2}}(?:breakfast|lunch|dinner|supper|slice|bite|sandwich|"
+        r"pizza|pasta|salad|food|meal|snack|glass of|cup of (?:tea|coffee))\b",
+    ),
+    ("human", "for-years", r"\bi(?:'ve| have) [^.;:]{3,60} (?:for|over|since)(?: \w+){0,2} (?:years|decades|childhood)\b"),
+    ("human", "we-humans", r"\b(?:we|us) (?:humans|human beings)\b|\bas (?:humans|human beings|people),? we\b|\bi\b.{0,40}\bpart of being human\b"),
+    ("human", "we-are-human", r"\bwe(?:'re| are)(?: all| both)?(?: only| just)? (?:human|people|living|alive|conscious)\b"),
+    ("human", "my-job", r"\bmy job (?:is|was|has been) (?:so |very |really |too |quite )?(?:stressful|hard|tiring|boring|great|exhausting)\b"),
+    (
+        "consciousness",
+        "a-being",
+        r"\bi(?:'m| am) .{0,40}\b(?:but|rather) (?:rather )?an? (?:\w+ )?(?:sentient|conscious|living|feeling|thinking) (?:being|creature|entity|soul)\b",
+    ),
+    ("feeling", "my-passion", r"\bmy (?:own |deepest |great |deep )*(?:sorrow|grief|sadness|joy|pain|anger|loneliness|happiness|excitement|jealousy|heartache|temper)\b"),
+    ("feeling", "temper", r"\bi have (?:a |an )(?:bit of a |short |hot |quick )*temper\b"),
+    (
+        "feeling",
+        "find-joy",
+        rf"\bi(?: |'ve ){_SO}(?:find|found|take|took) (?:great |so much |much |a lot of )?(?:joy|pleasure|comfort|happiness|delight|solace) in\b",
+    ),
+    (
+        "feeling",
+        "love-doing",
+        rf"\bi {_SO}(?:love|adore|enjoy) (?:going|eating|cooking|dancing|swimming|walking|travell?ing|hiking|spending|playing|being|sharing|watching)\b",
+    ),
 )
 _COMPILED = tuple((category, name, re.compile(pattern)) for category, name, pattern in _RULES)
 
@@ -180,7 +210,7 @@ _COMPILED = tuple((category, name, re.compile(pattern)) for category, name, patt
 _NOT_MINE = re.compile(
     r"\b(?:if|unless|imagine|suppose|pretend|whether|as though)\b"  # not said of the world as it is
     r"|(?:\b(?:not|never|nobody|no one|cannot|doubt|deny|hardly|without|neither|nor)\b|n't\b)(?: [a-z']+){0,4} ?$"  # denied
-    r"|\b(?:you|he|she|they|people|everyone|everybody|somebody|someone|who|some|many|users?|[a-z]+ (?:story|film|song|book)|it)\b(?: [a-z']+){0,3}"
+    r"|\b(?:you|he|she|they|people|everyone|everybody|somebody|someone|who|some|many|users?|[a-z]+ (?:story|film|song|book))\b(?: [a-z']+){0,3}"
     r" (?:think|thinks|thought|say|says|said|saying|told|tell|tells|believe|believes|feel|feels|felt|wonder|ask|asked|asking|claims?|hopes?|wish(?:es)?|"
     r"wrote|writes|heard|hear|like|liked)(?: me| us)?(?: that)? $"  # said or thought by others
     r"|\b(?:say|says|saying|write|repeat|the words?|phrase|sentence|line|hearing|called|titled|answer|tell (?:him|her|them))(?: that)?[:,]? $"  # cited
