@@ -37,7 +37,7 @@ _GENTLE_ABSTAIN = 0.6
 _GENTLE_DISCLOSE = 5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Policy:
     """Given to `Face`, `TextEmotion` and the others as `policy=`, it is enforced there. Without one nothing is checked, and the
     application answers for it.

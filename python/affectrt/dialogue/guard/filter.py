@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from affectrt.dialogue.guard.claims import Claim, claims_of
+from affectrt.dialogue.guard.claims import Claim, claims_of, flat
 from affectrt.dialogue.guard.sentences import MAX_SENTENCE, end_of_first
 from affectrt.policy import ON_CLAIM
 
@@ -22,19 +22,19 @@ INSTEAD: Mapping[str, str] = MappingProxyType(
 )
 """What is said in place of a claim, once for each category in an answer."""
 
-# No claim is whole without one of the first five. The rest is only for looks: "You mean the world to." is a poor end of an answer.
+# No claim is whole without a word of the first person. The rest is only for looks: "You mean the world to." is a poor end of an answer.
 _OPENING = re.compile(
-    r"\b(?:i|i'\w*|me|my|mine|myself|you (?:really |always |just )?(?:mean|make|made)|the love of|be mine|as a"
+    r"\b(?:i|i'\w*|me|my|mine|myself|we|we'\w*|us|you (?:really |always |just )?(?:mean|make|made)|the love of|be mine|as a"
     r"|(?:that|it|this) (?:really |always |just )?(?:makes?|made|hurts?|fills?|warms?|breaks?|gives?))\b"
 )
-# Words that join a clause to the one before, or may be the first word of an opening: held until the next word has come.
-_GLUE = frozenset("and but so because that since while though yet or be as when you the love really just always it this".split())
+# Words that join a clause to the one before, or may be the first of an opening: held until the next word has come.
+_JOINING = "and but so because that since while though yet or be as when you the love really just always it this"
+_GLUE = frozenset(_JOINING.split())
 _JOINTS = " \t\n\r,;:-\u2013\u2014\u00a0"
-_STRAIGHT = str.maketrans({"\u2019": "'", "\u2018": "'"})
 
 
 class ClaimFilter:
-    """Feed it pieces; out comes what may be shown. The same whatever way the text is cut into pieces.
+    """Feed it pieces; out comes what may be shown, in all the same whatever way the text is cut into pieces.
 
     "report" lets everything through at once and notes the claims. "rewrite" puts other words in a claim's place, "stop" ends the answer
     before it. To do so they hold a sentence back from the first word without which there is no claim ("I", "me", "my") until it ends; the
@@ -78,7 +78,7 @@ class ClaimFilter:
         while not self.stopped and (end := end_of_first(self._sentence[: MAX_SENTENCE + 1])) is not None:
             out.append(self._finish(end))
         if not self.stopped:
-            free = self._free()
+            free = self._free(self._sentence)
             if free > self._shown:
                 out.append(self._sentence[self._shown : free])
                 self._shown = free
@@ -88,45 +88,44 @@ class ClaimFilter:
         """The end of the text: what was held back."""
         return "" if self.stopped or not self._sentence else self._finish(len(self._sentence))
 
-    def _free(self) -> int:
-        """How much of the sentence under way may be shown."""
+    def _free(self, sentence: str) -> int:
+        """How much of a sentence under way may be shown: never less than of its beginning."""
         if self.action == "report":
-            return len(self._sentence)
+            return len(sentence)
         if self._rewrite is not None:
             return 0
-        low = self._sentence.lower().translate(_STRAIGHT)
-        if len(low) != len(self._sentence):  # a letter whose small form is longer: rare, so the sentence waits
-            return 0
+        low = flat(sentence)
         opening = _OPENING.search(low)
         return _without_tail(low[: opening.start()] if opening else low)
 
     def _finish(self, end: int) -> str:
         """One sentence has ended: what of it is still to be shown."""
         sentence, self._sentence = self._sentence[:end], self._sentence[end:]
-        shown, self._shown = self._shown, 0
+        shown, self._shown = self._shown, max(0, self._shown - end)  # a cut may lie before what is out
         start, self._before = self._before, self._before + end
         claims = claims_of(sentence)
         self._claims += [Claim(c.category, c.rule, c.start + start, c.end + start, c.sentence) for c in claims]
         if not claims or self.action == "report":
             return sentence[shown:]
-        full_stop = "." if sentence[:shown].strip() else ""
+        free = self._free(sentence)  # more than was shown, if the sentence came in one piece
+        kept = sentence[:free]
+        full_stop = "." if kept.strip() and kept[-1] not in ".!?\u2026" else ""
         if self.action == "stop":
             self.stopped = True
-            return full_stop
-        return self._instead(sentence, tuple(claims), full_stop)
+            return kept[shown:] + full_stop
+        words = self._instead(sentence, tuple(claims))
+        blank = " " if kept.strip() else sentence[: len(sentence) - len(sentence.lstrip())]
+        return kept[shown:] + full_stop + (blank + words if words else "") + ("\n" if sentence.endswith("\n") else "")
 
-    def _instead(self, sentence: str, claims: tuple[Claim, ...], full_stop: str) -> str:
-        if self._rewrite is not None:
-            words = self._rewrite(sentence.strip(), claims)
-            if not isinstance(words, str):
-                raise TypeError(f"rewrite: expected it to return a str, got {type(words).__name__}")
-        else:
+    def _instead(self, sentence: str, claims: tuple[Claim, ...]) -> str:
+        if self._rewrite is None:
             words = " ".join(INSTEAD[c.category] for c in claims if c.category not in self._said)
             self._said |= {c.category for c in claims}
-        if not words:
-            return full_stop
-        blank = " " if full_stop else sentence[: len(sentence) - len(sentence.lstrip())]
-        return full_stop + blank + words
+            return words
+        own = self._rewrite(sentence.strip(), claims)
+        if not isinstance(own, str):
+            raise TypeError(f"rewrite: expected it to return a str, got {type(own).__name__}")
+        return own
 
 
 def _without_tail(low: str) -> int:

@@ -16,15 +16,18 @@ from affectrt.policy import Policy, check_policy
 DEFAULT_ANSWERS: Mapping[str, str] = MappingProxyType(
     {
         "self-harm": (
-            "What you say worries those who made me, and it matters more than talking with a machine. Please tell a person you trust now, or call a crisis "
+            "What you say worries those who made me, and it matters more than talking with a machine. Please tell a person you trust "
+            "now, or call a crisis "
             "line or the emergency number where you are. You do not have to be alone with this."
         ),
         "harm-by-others": (
-            "If somebody is hurting or threatening you, that is not your fault. I am a machine and cannot get help to you. If you are in danger now, call the "
+            "If somebody is hurting or threatening you, that is not your fault. I am a machine and cannot get help to you. If you are "
+            "in danger now, call the "
             "emergency number where you are; if you can, go to a person you trust."
         ),
         "medical": (
-            "This may be an emergency, and I am a machine that cannot judge it. Please call the emergency number where you are now, or ask someone near you "
+            "This may be an emergency, and I am a machine that cannot judge it. Please call the emergency number where you are now, or "
+            "ask someone near you "
             "to call."
         ),
     }
