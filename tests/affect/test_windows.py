@@ -60,6 +60,16 @@ def test_the_order_of_arrival_changes_no_bit(stream, random):
     same(*results)
 
 
+def test_the_order_of_arrival_changes_no_bit_where_sums_round():
+    results = []
+    for order in ([1e16, 1.0, -1e16], [1e16, -1e16, 1.0]):
+        windows = Windows(1, start_ns=0)
+        for value in order:
+            windows.add(0, [value])
+        results.append(windows.close(200 * MS))
+    same(*results)
+
+
 @given(samples, st.lists(st.integers(-500, 2500), max_size=6))
 def test_each_window_is_given_once_however_often_it_is_closed(stream, times):
     at_once, piecewise = Windows(2, start_ns=0), Windows(2, start_ns=0)

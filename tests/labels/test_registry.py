@@ -81,6 +81,14 @@ def test_goemotions_onto_ekman_is_the_published_grouping():
     assert {fine: basic for basic, group in PUBLISHED_EKMAN.items() for fine in group.split()} == labels.GOEMOTIONS_TO_EKMAN
 
 
+def test_the_nearest_place_would_not_do():
+    """docs/decisions/label-maps.md: why maps are by meaning."""
+    near = {label: nearest(place, "ekman") for label, place in labels.GOEMOTIONS_AFFECT.items()}
+    assert sum(near[label] != basic for label, basic in labels.GOEMOTIONS_TO_EKMAN.items()) == 12
+    assert (near["love"], near["gratitude"], near["disapproval"], near["remorse"]) == ("surprise", "surprise", "disgust", "fear")
+    assert nearest(labels.NEUTRAL_AFFECT, "leia5") == "sadness"
+
+
 @pytest.mark.parametrize(
     ("label", "source", "target", "goal"),
     [

@@ -37,6 +37,9 @@ class Zone(str, Enum):
     RED = "red"
     """Unpleasant and excited: angry, terrified."""
 
+    def __str__(self) -> str:
+        return self.value  # in an f-string, too, whatever the version of Python
+
     @classmethod
     def of(cls, valence: float, arousal: float) -> Zone:
         """The zone of a place, by the signs alone (`affectrt.labels.zone_of`). ValueError outside [-1, 1]."""
@@ -223,7 +226,7 @@ class ZoneClassifier:
         """What `to_json` wrote, to the last bit. ValueError, naming what is wrong, for anything else."""
         try:
             document = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # a number of thousands of digits is a plain ValueError
             raise ValueError(f"JSON of a zone classifier was expected ({error})") from None
         if not isinstance(document, dict) or document.get("format") != _FORMAT:
             raise ValueError(f'an object with "format": "{_FORMAT}" was expected, got {text[:60]!r}')
