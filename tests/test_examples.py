@@ -175,5 +175,20 @@ def test_python_of_the_readme(tmp_path: Path) -> None:
     assert done.stdout.startswith("1 happy ") and len(done.stdout.splitlines()) >= 3
 
 
+def test_agent_day_example(tmp_path: Path) -> None:
+    """Sixteen events, each felt; good ones lift the mood, bad ones lower it; and a picture with something in it."""
+    from PIL import Image
+
+    picture = tmp_path / "day.png"
+    lines = run("agent_day.py", str(picture)).splitlines()
+    assert len(lines) == 16
+    felt = {line[:5]: re.findall(r"([A-Z][A-Za-z-]+) \d+\.\d", line) for line in lines}
+    assert felt["07:30"] == ["Love", "Joy"] and felt["12:40"] == ["Anger"] and felt["15:00"] == ["Relief"]
+    assert "mood +0.5  withdraw" in lines[7] and lines[-1].endswith("help Ida")
+    with Image.open(picture) as image:
+        colors = image.convert("RGB").getcolors(2**24)
+    assert colors is not None and len(colors) > 100
+
+
 def test_companion_example() -> None:
     assert len(run("companion.py", str(PHOTO), "I finally passed the exam!").split()) >= 3

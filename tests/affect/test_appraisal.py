@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from affectrt.affect import Evidence, Fusion, affect_of
 from affectrt.affect.appraisal import (
     Appraisal,
     Belief,
@@ -368,3 +369,22 @@ def test_only_so_many_events_are_remembered() -> None:
             robot.appraise(action_end("Ana", "Wave"), stamp_ns=i)
         assert len(robot.save()["events"]) == keep  # type: ignore[arg-type]
         assert robot.appraise(action_end("Ana", "Wave"), stamp_ns=10) == ()
+
+
+def test_what_is_felt_is_evidence_for_the_fusion() -> None:
+    robot = agent(rule("Event(Action-End, [who], Insult, SELF)", (DESIRABILITY, -9), (PRAISEWORTHINESS, -9, "[who]")))
+    fusion = Fusion()
+    for emotion in robot.appraise(action_end("Bob", "Insult", "SELF"), stamp_ns=SECOND):
+        affect, weight = affect_of(emotion)
+        fusion.add(
+            Evidence.of_event(
+                emotion.type,
+                emotion.stamp_ns,
+                valence=affect.valence,
+                arousal=affect.arousal,
+                dominance=affect.dominance,
+                weight=weight,
+            )
+        )
+    state = fusion.state(SECOND)
+    assert state.valence < 0 < state.arousal and [s.source for s in state.sources] == ["event"]
