@@ -11,6 +11,7 @@ void bind_cancel(py::module_& module);
 void bind_device(py::module_& module);
 void bind_engine(py::module_& module);
 void bind_ops(py::module_& module);
+void bind_memory(py::module_& module);
 void bind_face(py::module_& module);
 void bind_skip_crf(py::module_& module);
 
@@ -30,6 +31,7 @@ PYBIND11_MODULE(_core, module) {
   bind_device(module);
   bind_engine(module);
   bind_ops(module);
+  bind_memory(module);
   bind_face(module);
   bind_skip_crf(module);
 }

@@ -224,4 +224,65 @@ class SkipCrfStream {
   std::unique_ptr<State> state_;
 };
 
+// ---- memory_top_k.cc ----------------------------------------------------------------------------------------------------------------
+
+// How the distance of a memory comes of its two parts (Emotional RAG, Huang et al., 2024): d_sem, the Euclidean distance of the semantic
+// vectors, and d_emo, the cosine distance of the emotion vectors.
+enum class Combination {
+  kSemantic,        // d_sem
+  kEmotional,       // d_emo
+  kSum,             // C-A: d_sem + d_emo
+  kProduct,         // C-M: d_sem * d_emo
+  kSemanticFirst,   // S-C: of the `candidates` nearest by d_sem, the k nearest by d_emo
+  kEmotionalFirst,  // S-S: of the `candidates` nearest by d_emo, the k nearest by d_sem
+};
+
+// Rows of numbers in memory that someone else holds. `step` is what lies between the starts of two rows, in elements, of either sign.
+template <class T>
+struct Rows {
+  const T* data = nullptr;
+  std::int64_t count = 0;
+  int width = 0;
+  std::ptrdiff_t step = 0;
+};
+
+// What is known of a row that is kept as 8-bit codes: |row - scale * codes| <= residual, and |scale * codes| = norm but for its rounding.
+struct CodeBound {
+  float scale = 0, norm = 0, residual = 0;
+};
+
+struct MemoryCodes {
+  Rows<std::int8_t> codes;            // no data: there are none
+  const CodeBound* bounds = nullptr;  // one a row
+};
+
+struct Memories {
+  Rows<float> semantics, emotions;        // a part that the combination does not ask for may be left out
+  const std::uint8_t* allowed = nullptr;  // one a row, 0: as if it were not there; null: all are
+  MemoryCodes codes;                      // of `semantics`: makes the search quicker and its result no different
+};
+
+struct MemoryQuery {
+  std::span<const float> semantic, emotion;
+  Combination combination = Combination::kSum;
+  std::int64_t k = 10;
+  std::int64_t candidates = 20;  // of S-C and S-S
+  int kernels = 0;               // which of kernels::memory_kernels() computes, for tests: the result is the same
+};
+
+struct Recalled {
+  std::int64_t index = 0;
+  float distance = 0;
+};
+
+// The k nearest memories, nearest first, and of equally near ones the lower index first, in S-C and S-S among the candidates as well. Fewer
+// where fewer are allowed. Distances are those of the last step; the order is that of the float32 numbers returned: see memory_top_k_cpu.h
+// for how these come about, to the last bit. A row of zeros as emotion vector means that none is known, and lies at d_emo = 1. A memory
+// that holds NaN or infinity, or lies too far for a float32, is at infinity. Throws std::invalid_argument: a width or a number of rows that
+// does not fit, k or candidates below 1, a query that is not finite, a query of zeros as emotion where the combination needs it.
+std::vector<Recalled> memory_top_k(const MemoryQuery& query, const Memories& memories);
+
+// 8-bit codes for rows, and how far each may be from its row. What holds NaN or infinity gets an infinite residual.
+void memory_codes(const Rows<float>& rows, std::int8_t* codes, CodeBound* bounds);
+
 }  // namespace affectrt

@@ -551,6 +551,42 @@ def masked_attention(
     batch * tokens numbers, one item after another; an empty mask hides nothing.
     """
 
+def memory_codes(semantics: typing.Any) -> tuple:
+    """
+    8-bit codes of rows (N, D) float32: (codes (N, D) int8, bounds (N, 3) float32: scale, norm of scale * codes, and what the norm of
+    row - scale * codes is not above). Each row's come of that row alone.
+    """
+
+def memory_kernels() -> list[str]:
+    """
+    What this processor can run memory_top_k with, the fastest first.
+    """
+
+def memory_top_k(
+    semantic: typing.Any,
+    emotion: typing.Any,
+    semantics: typing.Any,
+    emotions: typing.Any,
+    *,
+    combination: str,
+    k: typing.SupportsInt | typing.SupportsIndex = 10,
+    candidates: typing.SupportsInt | typing.SupportsIndex = 20,
+    allowed: typing.Any | None = None,
+    codes: typing.Any | None = None,
+    code_bounds: typing.Any | None = None,
+    kernels: typing.SupportsInt | typing.SupportsIndex = 0,
+) -> tuple:
+    """
+    The k nearest memories, nearest first, of equally near ones the lower index first: (index int64, distance float32), fewer where
+    fewer are allowed. semantic (D,), emotion (E,), semantics (N, D), emotions (N, E): float32; None where the combination needs none.
+    Distances (Emotional RAG, 2024): d_sem Euclidean, d_emo cosine, by `combination`: semantic; emotional; C-A, their sum; C-M, their
+    product; S-C, the k nearest by d_emo of the `candidates` nearest by d_sem; S-S the other way round. A row of zeros as emotion
+    lies at d_emo 1; what is not finite lies at infinity. allowed: (N,) bool. codes and code_bounds, as memory_codes gives them for
+    these very rows, make it quicker and the result no different. kernels: which of
+    memory_kernels() computes; the numbers are the same. ValueError or TypeError
+    for what does not fit, a query that is not finite, or zeros as emotion where one is needed.
+    """
+
 def open_variant(
     pack: Pack,
     wanted: str = "auto",
