@@ -18,17 +18,23 @@ from pathlib import Path
 from typing import Any
 
 
-def time_ms(function: Callable[[], Any], repeats: int) -> list[float]:
+def time_ms(function: Callable[[], Any], repeats: int, clock_ns: Callable[[], int] = time.perf_counter_ns) -> list[float]:
+    """`clock_ns`: time.process_time_ns where one thread computes alone; on a busy machine a long call is put off more than a short one."""
     samples = []
     for _ in range(repeats):
-        start = time.perf_counter_ns()
+        start = clock_ns()
         function()
-        samples.append((time.perf_counter_ns() - start) / 1e6)
+        samples.append((clock_ns() - start) / 1e6)
     return samples
 
 
 def take_turns(
-    candidates: Mapping[str, Callable[[], Any]], *, rounds: int = 15, repeats: int = 20, warmup: int = 5
+    candidates: Mapping[str, Callable[[], Any]],
+    *,
+    rounds: int = 15,
+    repeats: int = 20,
+    warmup: int = 5,
+    clock_ns: Callable[[], int] = time.perf_counter_ns,
 ) -> dict[str, list[float]]:
     """Median time in ms of each candidate in each round; the order turns with the round."""
     for function in candidates.values():
@@ -40,7 +46,7 @@ def take_turns(
     try:
         for turn in range(rounds):
             for name in names[turn % len(names) :] + names[: turn % len(names)]:
-                medians[name].append(statistics.median(time_ms(candidates[name], repeats)))
+                medians[name].append(statistics.median(time_ms(candidates[name], repeats, clock_ns)))
     finally:
         gc.enable()
     return medians
