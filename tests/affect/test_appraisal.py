@@ -19,11 +19,9 @@ from affectrt.affect.appraisal import (
     Settings,
     action_end,
     action_start,
-    parse_name,
     property_change,
 )
 from affectrt.affect.appraisal.derive import DESIRABILITY, DESIRABILITY_FOR_OTHERS, GOAL, LIKE, PRAISEWORTHINESS
-from affectrt.affect.appraisal.rules import Change, Effect
 from affectrt.affect.appraisal.world import Solution, World, believe
 from agents import act, agent, rule
 
@@ -164,41 +162,6 @@ def test_toolkit_property_changes_that_are_worked_out() -> None:
     assert (robot.ask("High(Score)", 0), robot.ask("Has(Money)", 0)) == (("0",), ("7",))
     with pytest.raises(ValueError, match=r"expected one value for Unknown\(Thing\), got none"):
         robot.appraise(property_change("Has(Money)", "Unknown(Thing)"), stamp_ns=0)
-
-
-def test_effects_are_events_of_their_own() -> None:
-    rules = Rules(
-        (rule("Event(Property-Change, [who], Hungry(SELF), False)", (DESIRABILITY, 4), (PRAISEWORTHINESS, 4, "[who]")),),
-        effects=(
-            Effect(parse_name("Event(Action-End, *, Feed([what]), SELF)"), (Change(parse_name("Eaten(SELF)"), parse_name("[what]")),)),
-            Effect(
-                parse_name("Event(Action-End, [who], Feed(*), [whom])"),
-                (
-                    Change(parse_name("Hungry([whom])"), Name("False")),
-                    Change(parse_name("Secret([who])"), Name("True"), parse_name("[who]")),
-                ),
-                priority=2,
-            ),
-        ),
-    )
-    robot = Appraisal(rules)
-    assert [(e.type, e.target) for e in robot.appraise(action_end("Ana", "Feed(Soup)", "SELF"), stamp_ns=0)] == [("Gratitude", "Ana")]
-    assert {str(b.name) for b in robot.beliefs} == {"Hungry(SELF)"}  # the better effect alone, and what others observe is not ours
-
-
-def test_effects_that_never_end_are_refused() -> None:
-    def effect(event: str, what: str, value: str, where: str) -> Effect:
-        return Effect(parse_name(event), (Change(parse_name(what), parse_name(value)),), where=where)
-
-    wet = effect("Event(Property-Change, *, Rain([x]), True)", "Wet([x])", "True", "w.wmo:3")
-    cold = effect("Event(Property-Change, *, Wet([y]), [v])", "Cold([y])", "[v]", "w.wmo:9")
-    rain = effect("Event(Property-Change, *, Cold([x]), True)", "Rain([x])", "True", "w.wmo:15")
-    Rules(effects=(wet, cold))
-    Rules(effects=(wet, cold, effect("Event(Property-Change, *, Cold([x]), True)", "Rain([x])", "False", "w.wmo:15")))
-    with pytest.raises(ValueError, match=r"for ever: .*w.wmo:3.* -> .*w.wmo:9.* -> .*w.wmo:15.* -> .*w.wmo:3"):
-        Rules(effects=(wet, cold, rain))
-    with pytest.raises(ValueError, match="for ever"):
-        Rules(effects=(effect("Event(Property-Change, *, N(x), [v])", "N(x)", "Math([v], Plus, 1)", "w.wmo:1"),))
 
 
 def test_decisions() -> None:

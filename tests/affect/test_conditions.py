@@ -94,6 +94,8 @@ def test_bad_conditions(text: str, problem: str) -> None:
         ("IsAlive(Saitama)=true", True),
         ("IsAlive(Goku)!=true", False),  # what is not known compares with nothing
         ("IsAlive(Leonidas)!=true", True),
+        ("Strength(John)!=true", False),  # with true and false, only those compare
+        ("Strength(John)=false", False),
         ("#[x] = 0", True),
         ("#[x] = #[y]", True),
         ("1 = #[y]", False),
@@ -148,9 +150,10 @@ def test_counting_what_has_been_found() -> None:
 
 
 def test_certainty_is_of_the_weakest_belief() -> None:
-    beliefs = Beliefs([believe("Friend(Ana)", True, 0.4), believe("Near(Ana)", True, 0.9)])
-    conditions = Conditions((parse_condition("Near([x]) = True"), parse_condition("Friend([x]) = True")))
-    assert [s.certainty for s in conditions.solve(World(beliefs))] == [0.4]
+    world = World(Beliefs([believe("Friend(Ana)", True, 0.4), believe("Near(Ana)", True, 0.9)]))
+    conditions = parse_condition("Near([x]) = True"), parse_condition("Friend([x]) = True")
+    assert [s.certainty for s in Conditions(conditions).solve(world)] == [0.4]
+    assert [s.certainty for s in Conditions(conditions[::-1]).solve(world)] == [0.4]
 
 
 def test_many_answers_are_refused() -> None:

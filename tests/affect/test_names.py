@@ -259,6 +259,11 @@ def test_constants_have_the_solvers_answer_without_it(pattern: Name, constant: N
     assert unify(pattern, constant) == unify(constant, pattern) == _Solver(False).solve(pattern, constant)
 
 
+@given(ANY, ANY)
+def test_a_glance_tells_what_the_solver_tells(a: Name, b: Name) -> None:
+    assert unify(a, b) == _Solver(False).solve(a, b)
+
+
 @given(unifiable())
 def test_instances_have_the_solvers_answer_without_it(pair: tuple[Name, Name, dict[Name, Name]]) -> None:
     pattern, other, values = pair

@@ -17,6 +17,9 @@ from affectrt.affect.appraisal.state import Emotion, EmotionalState, Settings
 from affectrt.affect.appraisal.unify import unify
 from affectrt.affect.appraisal.world import Belief, Beliefs, Meta, Solution, World, believe
 
+MAX_CAUSED = 1000
+"""Effects end, but a few that each cause two can still cause a billion."""
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -76,11 +79,21 @@ class Appraisal:
         variable of the same target, the later one counts. A property's change is believed before it is appraised. Then come the effects
         of the event, each an event of its own, whose emotions are returned too.
 
-        Raises ValueError for what is no event, for a time before the last one, and for a rule that finds a value that is no number.
+        Raises ValueError for what is no event, for a time before the last one, for a rule that finds a value that is no number, and for
+        an event that causes more than 1000 others.
         """
         mind = self._at(stamp_ns)
         event = check_event(self._own(as_name(event)))
-        mind, felt = self._appraised(mind, event, stamp_ns)
+        felt: list[Emotion] = []
+        waiting, done = [event], 0
+        while waiting:
+            now = waiting.pop()
+            mind, aroused = self._appraised(mind, now, stamp_ns)
+            felt += aroused
+            waiting += reversed(self._effects(now))  # what an event causes comes before what stands beside it
+            done += 1
+            if done + len(waiting) > MAX_CAUSED:
+                raise ValueError(f"{event} causes more than {MAX_CAUSED} events")
         self._mind = replace(mind, stamp_ns=stamp_ns)
         return tuple(felt)
 
@@ -211,9 +224,6 @@ class Appraisal:
                 felt.append(emotion)
         mind = replace(mind, feelings=feelings, goals=goals)
 
-        for caused in self._effects(event):
-            mind, more = self._appraised(mind, caused, stamp_ns)
-            felt += more
         return mind, felt
 
     def _changed(self, mind: Mind, what: Name, new: Name, stamp_ns: int) -> Beliefs:

@@ -14,7 +14,8 @@ With desirability d, praiseworthiness p, desirability for another d', liking l, 
                         Fears-Confirmed                                                   (1 - L') s
                         L' = L: Hope                                                      0
 
-Compound emotions and those about others' fortunes take the place of plain attribution and well-being.
+Compound emotions and those about others' fortunes take the place of plain attribution and well-being. For a compound d and p need not have
+one sign (before 2020 the toolkit wanted that): what is good for the agent but bad of Ana still gives Gratitude, a small one.
 
 Three places where the toolkit's code leaves the OCC model, and this does not: (1) an event that is good or bad for "another" who is the
 agent itself is a matter of well-being, with the sign of d (the code gives Joy for either sign); (2) someone else who acts is another, so

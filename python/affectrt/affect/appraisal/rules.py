@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from affectrt.affect.appraisal.conditions import Conditions
@@ -12,6 +12,9 @@ from affectrt.affect.appraisal.names import ANY, NIL, SELF, Name
 from affectrt.affect.appraisal.state import Disposition, Settings
 from affectrt.affect.appraisal.unify import unify
 from affectrt.affect.appraisal.world import Belief
+
+MAX_EFFECTS = 200
+"""Each is looked at together with every other."""
 
 ALWAYS = Conditions()
 DEFAULT_PRIORITY = Name("1")
@@ -79,7 +82,7 @@ class Effect:
 class Rules:
     """Everything that makes one agent; `load_rules` reads it from files of the FAtiMA Toolkit.
 
-    Raises ValueError, with the cycle named, if effects could set each other off for ever.
+    Raises ValueError for more than 200 effects, and, with the cycle named, if effects could set each other off for ever.
     """
 
     appraisal: tuple[AppraisalRule, ...] = ()
@@ -97,6 +100,8 @@ class Rules:
     """If the files have any."""
 
     def __post_init__(self) -> None:
+        if len(self.effects) > MAX_EFFECTS:
+            raise ValueError(f"expected at most {MAX_EFFECTS} effects, got {len(self.effects)}")
         cycle = _cycle(self.effects)
         if cycle:
             raise ValueError(f"effects that set each other off for ever: {' -> '.join(f'{e.event} ({e.where})' for e in cycle)}")
@@ -164,34 +169,33 @@ def _cycle(effects: Iterable[Effect]) -> list[Effect]:
     all variables free, and a composed new value, which is worked out only then, may be anything: a rule set that is refused might end
     after all on some data, one that passes ends on all.
     """
-    all_effects = list(effects)
-    follows: list[list[int]] = []
-    for number, effect in enumerate(all_effects):
+    everything = list(effects)
+
+    def after(number: int) -> Iterator[int]:
         caused = [
             Name(
                 "Event",
                 (PROPERTY_CHANGE, ANY, _renamed(change.property, number), ANY if change.value.terms else _renamed(change.value, number)),
             )
-            for change in effect.changes
+            for change in everything[number].changes
         ]
-        follows.append([j for j, after in enumerate(all_effects) if any(unify(event, after.event) is not None for event in caused)])
+        return (i for i, effect in enumerate(everything) if any(unify(event, effect.event) is not None for event in caused))
+
     done: set[int] = set()
-    for start in range(len(all_effects)):
-        path: list[int] = []
-        waiting = [(start, iter(follows[start]))] if start not in done else []
-        path += [start] if waiting else []
+    for start in range(len(everything)):
+        if start in done:
+            continue
+        path, waiting = [start], [after(start)]
         while waiting:
-            node, rest = waiting[-1]
-            after = next(rest, None)
-            if after is None:
-                done.add(node)
+            follower = next(waiting[-1], None)
+            if follower is None:
                 waiting.pop()
-                path.pop()
-            elif after in path:
-                return [all_effects[i] for i in [*path[path.index(after) :], after]]
-            elif after not in done:
-                waiting.append((after, iter(follows[after])))
-                path.append(after)
+                done.add(path.pop())
+            elif follower in path:
+                return [everything[i] for i in [*path[path.index(follower) :], follower]]
+            elif follower not in done:
+                path.append(follower)
+                waiting.append(after(follower))
     return []
 
 

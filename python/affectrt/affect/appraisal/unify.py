@@ -30,6 +30,8 @@ def unify(first: Name, second: Name, *, partial: bool = False) -> dict[Name, Nam
             if constant.is_constant:
                 bound: dict[Name, Name] = {}
                 return bound if _match(pattern, constant, bound) else None
+        if _differ(first, second):
+            return None
     return _Solver(partial).solve(first, second)
 
 
@@ -48,6 +50,17 @@ def _match(pattern: Name, constant: Name, bound: dict[Name, Name]) -> bool:
     elif pattern.symbol != "*" and pattern.key[0] != constant.key[0]:
         return False
     return all(_match(a, b, bound) for a, b in zip(pattern.terms, constant.terms, strict=True))
+
+
+def _differ(a: Name, b: Name) -> bool:
+    """True if they differ where neither has a variable or `*`: what most pairs do that do not unify, seen without a solver."""
+    if (not a.terms and a.symbol[0] in "[*") or (not b.terms and b.symbol[0] in "[*"):
+        return False
+    if len(a.terms) != len(b.terms):
+        return True
+    if a.symbol[0] not in "[*" and b.symbol[0] not in "[*" and a.head.key != b.head.key:
+        return True
+    return any(_differ(x, y) for x, y in zip(a.terms, b.terms, strict=True))
 
 
 class _Solver:
