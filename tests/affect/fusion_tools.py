@@ -47,7 +47,10 @@ def said(one: Evidence, target: str) -> list[Any]:
             axes = list(np.average(places, axis=0, weights=one.probs))
         return [*axes, probs / probs.sum()]
     if axes[0] is not None and axes[1] is not None:
-        return [*axes, one_hot(Affect(axes[0], axes[1], axes[2] or 0.0), target)]
+        if axes[2] is not None or target == "zones4":
+            return [*axes, one_hot(Affect(axes[0], axes[1], axes[2] or 0.0), target)]
+        places = np.array([[place.valence, place.arousal] for place in taxonomy(target).affect.values()])
+        return [*axes, np.eye(len(places))[np.argmin(((places - axes[:2]) ** 2).sum(axis=1))]]
     return [*axes, None]
 
 

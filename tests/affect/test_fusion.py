@@ -188,6 +188,16 @@ def test_labels_are_translated_as_the_registry_does(data: st.DataObject, source:
     np.testing.assert_allclose(translated(probs, source, target, multi_label=multi_label), wanted / wanted.sum(), atol=1e-6)
 
 
+def test_what_a_source_has_long_not_spoken_of_is_forgotten_though_it_speaks_of_other_things() -> None:
+    told = [face(0, 1.0, 0.0), *(Evidence("face", k * 30 * SECOND, 1.0, arousal=0.5) for k in range(1, 5)), face(121 * SECOND, -0.5, 0.5)]
+    how = FusionSettings(lateness_s=0)
+    fusion = fused(told[:-1], how)
+    assert fusion.state(120 * SECOND).sources[0].valence is None
+    fusion.add(told[-1])
+    assert fusion.state(121 * SECOND).sources[0].valence == -0.5
+    check(fusion.state(121 * SECOND), reference(told, 121 * SECOND, how))
+
+
 def test_evidence_of_no_confidence_changes_nothing() -> None:
     fusion = fused([text(0, 0.5)])
     before = fusion.state(SECOND).to_json()

@@ -62,11 +62,11 @@ def test_on_another_clock_it_has_faded_by_its_age(given_: list[Evidence], now_ns
     assert moved.newest_ns == one.newest_ns + by_ns
 
 
-def test_yesterday_is_forgotten_and_an_hour_ago_is_not_quite() -> None:
+def test_yesterday_is_forgotten_and_half_an_hour_ago_is_not_quite() -> None:
     saved = fused([Evidence.of_event("scolded", 0, valence=-0.8, arousal=0.2)]).to_json()
-    hour = Fusion.restore(saved, stamp_ns=5 * SECOND, age_s=3600).state(5 * SECOND)
+    half = Fusion.restore(saved, stamp_ns=5 * SECOND, age_s=1800).state(5 * SECOND)
     day = Fusion.restore(saved, stamp_ns=5 * SECOND, age_s=86400).state(5 * SECOND)
-    assert 0 < hour.confidence < 0.01 and day.confidence == 0 and day.valence == 0.2
+    assert 0 < half.confidence < 0.01 and day.confidence == 0 and day.valence == 0.2
 
 
 def test_a_restored_state_takes_what_comes_next() -> None:

@@ -48,11 +48,12 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
     {
         "face": Source(half_life_s=3.0, smoothing_s=0.5),
         "voice": Source(half_life_s=6.0, smoothing_s=2.0),
-        "text": Source(half_life_s=90.0, smoothing_s=10.0),
-        "event": Source(half_life_s=300.0, smoothing_s=30.0),
+        "text": Source(half_life_s=90.0, smoothing_s=3.0),
+        "event": Source(half_life_s=180.0, smoothing_s=5.0, weight=0.5),
     }
 )
-"""The defaults. They are our choice, no published constants: an expression passes in seconds, words and events keep for minutes."""
+"""The defaults. They are our choice, no published constants: an expression passes in seconds, words and events keep for minutes. An event
+tells how one might feel, a face how one does: it weighs half."""
 
 OTHER = Source(half_life_s=30.0, smoothing_s=5.0)
 """For a source of any other name."""

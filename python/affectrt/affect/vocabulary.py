@@ -29,12 +29,12 @@ class Vocabulary:
             if valence is None and arousal is None and dominance is None:
                 valence, arousal, dominance = _place(evidence.probs, evidence.taxonomy)
         elif valence is not None and arousal is not None:
-            labels = self.at(Affect(valence, arousal, dominance or 0.0))
+            labels = _at(valence, arousal, dominance, self.name)
         return Said(evidence.stamp_ns, evidence.confidence, (valence, arousal, dominance, labels), evidence.label)
 
     def at(self, affect: Affect) -> tuple[float, ...]:
         """All probability on the label nearest to a place."""
-        return _at(affect, self.name)
+        return _at(affect.valence, affect.arousal, affect.dominance, self.name)
 
     def strongest(self, probs: tuple[float, ...] | list[float]) -> str:
         """The likeliest label; of equals the first."""
@@ -42,9 +42,14 @@ class Vocabulary:
 
 
 @functools.lru_cache(maxsize=256)
-def _at(affect: Affect, name: str) -> tuple[float, ...]:
-    label = nearest(affect, name)
-    return tuple([1.0 if one == label else 0.0 for one in taxonomy(name).labels])
+def _at(valence: float, arousal: float, dominance: float | None, name: str) -> tuple[float, ...]:
+    places = taxonomy(name).affect
+    if dominance is None and name != "zones4":  # nearest in what is known; zones ask for no dominance anyway
+        away = {label: math.hypot(place.valence - valence, place.arousal - arousal) for label, place in places.items()}
+        label = min(away, key=lambda one: away[one])
+    else:
+        label = nearest(Affect(valence, arousal, dominance or 0.0), name)
+    return tuple([1.0 if one == label else 0.0 for one in places])
 
 
 @functools.lru_cache(maxsize=256)

@@ -77,7 +77,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     image_module = pillow()
     from PIL import ImageOps, UnidentifiedImageError
 
-    _check_readable(path)
+    check_readable(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's own warning about large pictures; the check below is stricter
         try:
@@ -100,7 +100,8 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     return np.ascontiguousarray(pixels)
 
 
-def _check_readable(path: Path) -> None:
+def check_readable(path: Path) -> None:
+    """Refuse what is no file, or an empty one."""
     if path.is_dir():
         raise ValueError(f"{path}: a file was expected, this is a folder")
     if path.exists() and not path.is_file():  # a pipe or a device could keep us waiting for ever
@@ -153,7 +154,7 @@ class Video:
 
     def __init__(self, path: Path) -> None:
         av = pyav()
-        _check_readable(path)
+        check_readable(path)
         self.path = path
         self.damaged = 0
         self.read = 0

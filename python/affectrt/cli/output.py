@@ -145,6 +145,8 @@ def _short(value: Any) -> str:
         return f"{value:.3f}" if abs(value) < 100 else f"{value:,.1f}"
     if isinstance(value, list):
         return ", ".join(_short(item) for item in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_short(item)}" for name, item in value.items())
     return str(value)
 
 

@@ -12,6 +12,7 @@ import typer
 from affectrt.cli.errors import FAILED, note
 from affectrt.cli.options import DeviceOption, PrecisionOption, StrictOption, ThreadsOption
 from affectrt.cli.output import Format, OutputOption
+from affectrt.cli.states import TextStates, read_events
 
 
 def run(
@@ -26,6 +27,15 @@ def run(
     landmarks: Annotated[bool, typer.Option("--landmarks", help="Find 478 landmarks too.")] = False,
     blendshapes: Annotated[bool, typer.Option("--blendshapes", help="Find 52 blendshapes too.")] = False,
     max_faces: Annotated[int, typer.Option(min=1, help="Most faces a frame.")] = 16,
+    state: Annotated[
+        bool, typer.Option("--state", help="Tell the state of each person too: what was seen or read and what happened, over time.")
+    ] = False,
+    events: Annotated[
+        Path | None, typer.Option(help="What happens, for --state; lines: seconds, name, valence, arousal[, dominance][, weight].")
+    ] = None,
+    line_seconds: Annotated[
+        float, typer.Option(min=0.001, max=86400, help="Seconds from one line of text to the next, for --state.")
+    ] = 5.0,
     frames: Annotated[int | None, typer.Option(min=1, help="Stop after so many frames.")] = None,
     size: Annotated[str, typer.Option(help="Size asked of a camera.")] = "640x480",
     device: DeviceOption = "auto",
@@ -35,12 +45,16 @@ def run(
 ) -> None:
     """Read faces from a picture, folder, video or camera, or emotions from lines of text."""
     common: dict[str, Any] = {"device": device, "precision": precision, "strict": strict, "threads": threads}
+    if events is not None and not state:
+        raise typer.BadParameter("--events tells what happens to a state: it needs --state")
+    happenings = read_events(events) if events is not None else []
     if save is not None:
         _check_save(save)
     if source == "-":
         from affectrt.cli.run_text import run_text
 
-        complete = run_text(sys.stdin.buffer, text, save, output, common)
+        states = TextStates(happenings, line_seconds) if state else None
+        complete = run_text(sys.stdin.buffer, text, save, output, common, states=states)
     else:
         from affectrt import Face
         from affectrt.cli.run_faces import run_faces
@@ -49,9 +63,11 @@ def run(
         wanted: dict[str, Any] = {"detector": detector, "expression": expression, "landmarks": landmarks, "blendshapes": blendshapes}
         # Pictures of a folder have nothing to do with one another: only moving pictures are smoothed.
         moving = _is_moving(source)
+        if state and not moving:
+            raise ValueError(f"{source}: --state needs time: a video, a camera or lines of text were expected, pictures have none")
         face = Face(color="rgb8", max_faces=max_faces, smoothing_ms=250 if moving else 0, **wanted, **common)
         note(f"ready in {time.perf_counter() - began:.2f} s on {face.provider}")
-        complete = run_faces(face, source, save, output, limit=frames, camera_size=size)
+        complete = run_faces(face, source, save, output, limit=frames, camera_size=size, events=happenings if state else None)
     if not complete:
         raise typer.Exit(FAILED)
 

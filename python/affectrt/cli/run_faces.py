@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from affectrt.cli import timeline
@@ -17,52 +18,71 @@ from affectrt.cli.media import Frame, Video, folder_images, is_image, read_image
 from affectrt.cli.options import FACE_COLUMNS, face_row
 from affectrt.cli.output import Format, RowWriter
 from affectrt.cli.progress import Bar
+from affectrt.cli.states import STATE_COLUMNS, Happening, Person, state_row
 from affectrt.cli.video_writer import VideoWriter
 
 if TYPE_CHECKING:
     from affectrt import Face
+    from affectrt.affect import AffectState
     from affectrt.perception.observation import FaceObservation
 
 PEOPLE = (Format.table, Format.md)
 """Formats that show a row a person; thousands of rows are for machines."""
+GONE_S = 10.0
+"""Who is out of view for longer has no state any more: a camera may see thousands of people in a day."""
 TRACK_COLUMNS = ("track", "frames", "from_s", "to_s", "label", "share", "valence", "arousal", "confidence")
 
 
-def run_faces(face: Face, source: str, folder: Path | None, output: Format, *, limit: int | None, camera_size: str) -> bool:
-    """Look at every frame of `source`; False if something of it could not be read (what could has been written)."""
+def run_faces(
+    face: Face,
+    source: str,
+    folder: Path | None,
+    output: Format,
+    *,
+    limit: int | None,
+    camera_size: str,
+    events: Sequence[Happening] | None = None,
+) -> bool:
+    """Look at every frame of `source`; False if something of it could not be read (what could has been written).
+
+    `events`, even an empty list, asks for the state of each person in a video or before a camera.
+    """
     path = Path(source)
     if path.is_dir() or (path.exists() and is_image(path)):
         return _pictures(face, path, folder, output, limit)
     if path.exists():
         with Video(path) as video:
             total = video.total if limit is None else min(limit, video.total or limit)
-            _Moving(face, folder, output, path.stem, path.name, video.rate).all(iter(video), limit, total)
+            _Moving(face, folder, output, path.stem, path.name, video.rate, events).all(iter(video), limit, total)
             return limit is not None or not warn_of_missing(video)
     with Camera(int(source), size=camera_size) as camera:
         note("press Ctrl-C to stop")
-        _Moving(face, folder, output, f"camera{source}", f"camera {source}", 30.0, live=True).all(iter(camera), limit, limit)
+        _Moving(face, folder, output, f"camera{source}", f"camera {source}", 30.0, events, live=True).all(iter(camera), limit, limit)
     return True
 
 
 class _Rows:
     """Writes a row a face; in `csv` with one column for each label, known once the first face is seen."""
 
-    def __init__(self, output: Format) -> None:
+    def __init__(self, output: Format, *, states: bool = False) -> None:
         self._output = output
+        self._columns = (*FACE_COLUMNS, *STATE_COLUMNS) if states else FACE_COLUMNS
         self._writer: RowWriter | None = None
 
-    def add(self, faces: list[FaceObservation], index: int, name: str) -> None:
+    def add(self, faces: list[FaceObservation], index: int, name: str, states: Mapping[int, AffectState] = MappingProxyType({})) -> None:
         for seen in faces:
             row = face_row(seen, index, name)
+            if seen.track_id in states:
+                row |= state_row(states[seen.track_id])
             if self._output is Format.csv:
                 row |= {f"prob_{label}": prob for label, prob in row["probs"].items()}
             if self._writer is None:
                 extra = [f"prob_{label}" for label in seen.labels] if self._output is Format.csv else []
-                self._writer = RowWriter([*FACE_COLUMNS, *extra], self._output)
+                self._writer = RowWriter([*self._columns, *extra], self._output)
             self._writer.row(row)
 
     def close(self) -> None:
-        (self._writer or RowWriter(FACE_COLUMNS, self._output)).close()
+        (self._writer or RowWriter(self._columns, self._output)).close()
 
 
 def _pictures(face: Face, path: Path, folder: Path | None, output: Format, limit: int | None) -> bool:
@@ -125,6 +145,8 @@ class _Track:
     series: timeline.Series
     labels: list[str] = field(default_factory=list)
     confidence: list[float] = field(default_factory=list)
+    state: AffectState | None = None
+    """When the face was last seen."""
 
     def row(self, track: int) -> dict[str, Any]:
         label = max(set(self.labels), key=self.labels.count)
@@ -139,17 +161,31 @@ class _Track:
             "valence": sum(self.series.valence) / frames,
             "arousal": sum(self.series.arousal) / frames,
             "confidence": sum(self.confidence) / frames,
+            **({} if self.state is None else state_row(self.state)),
         }
 
 
 class _Moving:
     """One pass over a video or a camera."""
 
-    def __init__(self, face: Face, folder: Path | None, output: Format, stem: str, title: str, rate: float, *, live: bool = False) -> None:
+    def __init__(
+        self,
+        face: Face,
+        folder: Path | None,
+        output: Format,
+        stem: str,
+        title: str,
+        rate: float,
+        events: Sequence[Happening] | None,
+        *,
+        live: bool = False,
+    ) -> None:
         self._face, self._folder, self._output = face, folder, output
         self._stem, self._title, self._rate, self._live = stem, title, rate, live
         self._tracks: dict[int, _Track] = {}
-        self._rows = _Rows(output)
+        self._rows = _Rows(output, states=events is not None)
+        self._events = events
+        self._people: dict[int, Person] = {}
         self._spent: list[float] = []
         self._first_ns: int | None = None
 
@@ -180,22 +216,45 @@ class _Moving:
         faces = self._face(frame.rgb, frame.stamp_ns)
         self._spent.append((time.perf_counter() - began) * 1e3)
         self._first_ns = frame.stamp_ns if self._first_ns is None else self._first_ns
+        at_s = (frame.stamp_ns - self._first_ns) / 1e9
         for seen in faces:
             name = f"face #{seen.track_id}"
             track = self._tracks.setdefault(seen.track_id, _Track(timeline.Series(name, seen.labels)))
-            track.series.add((frame.stamp_ns - self._first_ns) / 1e9, seen)
+            track.series.add(at_s, seen)
             track.labels.append(seen.label)
             track.confidence.append(seen.confidence)
+        states = {} if self._events is None else self._states(faces, frame.stamp_ns, self._first_ns, self._events)
         if self._output not in PEOPLE:
-            self._rows.add(faces, frame.index, frame.name)
+            self._rows.add(faces, frame.index, frame.name, states)
         if writer is not None:
             writer.write(annotate(frame.rgb, faces), frame.stamp_ns)
+
+    def _states(self, faces: list[FaceObservation], stamp_ns: int, first_ns: int, events: Sequence[Happening]) -> Mapping[int, AffectState]:
+        """The state of everybody in view, and of who left it a moment ago."""
+        from affectrt.affect import Evidence
+
+        seen = {one.track_id: Evidence.of(one) for one in faces}
+        for number in seen.keys() - self._people.keys():
+            self._people[number] = Person(events, first_ns)
+        at_s, states = (stamp_ns - first_ns) / 1e9, {}
+        for number, person in list(self._people.items()):
+            track = self._tracks[number]
+            if at_s - track.series.at[-1] > GONE_S:
+                del self._people[number]
+                continue
+            states[number] = state = person.at(stamp_ns, seen.get(number))
+            track.series.state = track.series.state or timeline.Series("state", state.labels)
+            track.series.state.add(at_s, state)
+            if number in seen:
+                track.state = state
+        return states
 
     def _finish(self, target: Path | None, wall_s: float) -> None:
         import statistics
 
         if self._output in PEOPLE:
-            table = RowWriter(TRACK_COLUMNS, self._output, title=self._title)
+            columns = TRACK_COLUMNS if self._events is None else (*TRACK_COLUMNS, *STATE_COLUMNS)
+            table = RowWriter(columns, self._output, title=self._title)
             for track, seen in sorted(self._tracks.items()):
                 table.row(seen.row(track))
             table.close()
@@ -211,5 +270,7 @@ class _Moving:
             _report(target)
             if self._tracks:
                 plot = self._folder / f"{self._stem}-timeline.png"
-                timeline.save(timeline.timeline([track.series for track in self._tracks.values()], title=self._title), plot)
+                events = [(one.at_s, one.name) for one in self._events or ()]
+                series = [track.series for track in self._tracks.values()]
+                timeline.save(timeline.timeline(series, title=self._title, events=events), plot)
                 _report(plot)

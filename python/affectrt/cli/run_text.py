@@ -9,17 +9,20 @@ from typing import Any, BinaryIO
 from affectrt.cli.errors import note
 from affectrt.cli.options import TEXT_COLUMNS, text_row
 from affectrt.cli.output import Format, RowWriter
+from affectrt.cli.states import STATE_COLUMNS, TextStates, state_row
 from affectrt.cli.timeline import Series, save, timeline
 
 MAX_LINE_BYTES = 1 << 20
 
 
-def run_text(stream: BinaryIO, pack: str | None, folder: Path | None, output: Format, common: dict[str, Any]) -> bool:
+def run_text(
+    stream: BinaryIO, pack: str | None, folder: Path | None, output: Format, common: dict[str, Any], *, states: TextStates | None = None
+) -> bool:
     """Read every line, write its row, and with `folder` the timeline; False if a line could not be read."""
     from affectrt import TextEmotion
 
     text = TextEmotion(pack, **common)
-    writer = RowWriter(TEXT_COLUMNS, output)
+    writer = RowWriter(TEXT_COLUMNS if states is None else [*TEXT_COLUMNS[:-1], "time_s", *STATE_COLUMNS, "text"], output)
     series: Series | None = None
     complete = True
     for number, line in lines(stream):
@@ -28,13 +31,21 @@ def run_text(stream: BinaryIO, pack: str | None, folder: Path | None, output: Fo
             complete = False
             continue
         seen = text(line, stamp_ns=number)
-        writer.row(text_row(seen, number))
+        row = text_row(seen, number)
+        if states is not None:
+            row |= {"time_s": states.time_s(number), **state_row(states.read(number, seen))}
+        writer.row(row)
         series = series or Series("text", seen.labels)
-        series.add(number, seen)
+        series.add(number if states is None else states.time_s(number), seen)
     writer.close()
     if folder is not None and series is not None:
         path = folder / "text-timeline.png"
-        save(timeline([series], unit="line", title="text", stacked=False), path)
+        if states is None:
+            figure = timeline([series], unit="line", title="text", stacked=False)
+        else:
+            series.state = states.series
+            figure = timeline([series], title="text", stacked=False, events=states.events)
+        save(figure, path)
         note(f"wrote {path}")
     return complete
 

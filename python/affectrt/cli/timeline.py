@@ -14,18 +14,21 @@ from affectrt.cli.media import MissingExtraError, atomic
 from affectrt.cli.palette import AROUSAL, VALENCE, color_of, fraction
 
 if TYPE_CHECKING:
+    from affectrt.affect import AffectState
     from affectrt.perception.observation import FaceObservation, TextObservation
 
 MAX_TRACKS = 4
 """The tracks seen longest are plotted; the title says how many there were."""
 MAX_LABELS = 8
+MAX_EVENTS = 24
+"""So many events have their names on a plot; the others have their line alone."""
 MAX_ROWS = 12
 INK, FAINT = "#1f2937", "#9ca3af"
 
 
 @dataclass
 class Series:
-    """What was read of one face, or of one text, over time; lists of equal length."""
+    """What was read of one face, or of one text, or the state made of it, over time; lists of equal length."""
 
     name: str
     labels: tuple[str, ...]
@@ -34,13 +37,17 @@ class Series:
     valence: list[float] = field(default_factory=list)
     arousal: list[float] = field(default_factory=list)
     probs: list[Any] = field(default_factory=list)
+    confidence: list[float] = field(default_factory=list)
+    state: Series | None = None
+    """What was made of it, at times of its own."""
 
-    def add(self, at: float, seen: FaceObservation | TextObservation) -> None:
+    def add(self, at: float, seen: FaceObservation | TextObservation | AffectState) -> None:
         """Append one observation."""
         self.at.append(at)
         self.valence.append(seen.valence)
         self.arousal.append(seen.arousal)
         self.probs.append(seen.probs)
+        self.confidence.append(seen.confidence)
 
     def top(self, count: int = MAX_LABELS) -> list[int]:
         """Indices of the labels with the highest mean, strongest first."""
@@ -77,34 +84,75 @@ def _tidy(axes: Any) -> None:
     axes.set_axisbelow(True)
 
 
-def timeline(series: Sequence[Series], *, unit: str = "seconds", title: str = "", stacked: bool = True) -> Any:
+def timeline(
+    series: Sequence[Series], *, unit: str = "seconds", title: str = "", stacked: bool = True, events: Sequence[tuple[float, str]] = ()
+) -> Any:
     """A figure: for each series its valence and arousal above, its probabilities below.
 
-    `stacked` for probabilities that sum to 1; else each label is a line of its own (multi-label text).
+    Where there are states, theirs are the strong lines above, and their labels have a panel in the middle. `stacked` for probabilities that
+    sum to 1; else each label is a line of its own (multi-label text). `events` are times, in the unit of the series, and names.
     """
     shown = sorted(sorted(series, key=lambda one: -len(one.at))[:MAX_TRACKS], key=lambda one: one.name)
     columns = max(1, len(shown))
-    figure = _figure(max(7.5, 4.6 * columns), 5.4)
+    middle = any(one.state for one in shown)
+    figure = _figure(max(7.5, 4.6 * columns), 8.4 if middle else 5.4)
     rest = f" ({len(shown)} of {len(series)} tracks)" if len(series) > len(shown) else ""
     figure.suptitle(title + rest, fontsize=12, color=INK, x=0.01, ha="left", fontweight="bold")
-    grid = figure.subplots(2, columns, sharex="col", squeeze=False, height_ratios=[1, 1.25])
+    heights = [1.3, 1, 1] if middle else [1, 1.25]
+    grid = figure.subplots(len(heights), columns, sharex="col", squeeze=False, height_ratios=heights)
     for column, one in enumerate(shown):
         _affect(grid[0][column], one, legend=column == columns - 1)
-        _probabilities(grid[1][column], one, unit, stacked)
+        if one.state:
+            _probabilities(grid[1][column], one.state, "", stacked=True)
+            _confidence(grid[1][column], one.state)
+        _probabilities(grid[-1][column], one, unit, stacked)
+        _events(grid[:, column], one, events)
+        if one.state and one.state.at[-1] > one.at[0]:  # a state lasts longer than what it was made of
+            grid[-1][column].set_xlim(one.at[0], max(one.at[-1], one.state.at[-1]))
     return figure
 
 
 def _affect(axes: Any, one: Series, *, legend: bool) -> None:
     _tidy(axes)
     axes.axhline(0, color=FAINT, linewidth=0.8)
-    mark = "o" if len(one.at) < 40 else ""
-    for name, values, color in (("valence", one.valence, VALENCE), ("arousal", one.arousal, AROUSAL)):
-        axes.plot(one.at, values, color=fraction(color), label=name, linewidth=1.8, marker=mark, markersize=3.5)
+    few = len(one.at) < 40
+    for part in (one, one.state) if one.state else (one,):
+        # Beside its state, what was read is no more than the dots that it is made of.
+        beside = part is one and one.state is not None
+        for name, values, color in (("valence", part.valence, VALENCE), ("arousal", part.arousal, AROUSAL)):
+            axes.plot(
+                part.at,
+                values,
+                color=fraction(color),
+                label="_" if beside else name,
+                linewidth=0 if beside else 1.8,
+                marker="o" if beside or (part is one and few) else "",
+                markersize=5 if beside and few else 2.5 if beside else 3.5,
+                alpha=0.45 if beside else 1.0,
+            )
     axes.set_ylim(-1.05, 1.05)
     axes.set_title(one.name, fontsize=10, color=INK, loc="left")
     axes.set_ylabel("valence, arousal", fontsize=8, color=INK)
     if legend:
         axes.legend(fontsize=8, frameon=False, loc="upper right", ncols=2, bbox_to_anchor=(1.0, 1.16))
+
+
+def _confidence(axes: Any, state: Series) -> None:
+    axes.plot(state.at, state.confidence, color=INK, linewidth=1.4, linestyle=(0, (4, 2)), label="confidence")
+    axes.set_ylabel("state", fontsize=8, color=INK)
+    axes.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=4)
+
+
+def _events(column: Sequence[Any], one: Series, events: Sequence[tuple[float, str]]) -> None:
+    """A line through the panels for each event within their time; its name stands upright in the first."""
+    first, last = one.at[0], max(one.at[-1], one.state.at[-1] if one.state else one.at[-1])
+    inside = [(at, name) for at, name in events if first <= at <= last]
+    for number, (at, name) in enumerate(inside):
+        for axes in column:
+            axes.axvline(at, color=INK, linewidth=0.9, linestyle=(0, (1, 2)))
+        if number < MAX_EVENTS:
+            box = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 0.8}
+            column[0].text(at, -1.0, name[:24], rotation=90, fontsize=7, color=INK, ha="right", va="bottom", bbox=box)
 
 
 def _probabilities(axes: Any, one: Series, unit: str, stacked: bool) -> None:
