@@ -6,6 +6,7 @@ namespace affectrt::cuda {
 namespace {
 
 void wait_for_device(const Context& context) noexcept {
+  const capture::Pause pause;
   const ContextGuard guard(context, std::nothrow);
   context.driver().cuCtxSynchronize();
 }
@@ -29,6 +30,7 @@ void copy_rows(Copy2d copy, const char* what, Rows rows, const Stream& stream) {
 
 void Buffer::reserve(std::size_t wanted) {
   if (wanted <= bytes()) return;
+  const capture::Pause pause;
   const ContextGuard guard(*context_);
   DevicePtr data = 0;
   AFFECTRT_CUDA_CALL(context_->driver(), "device buffer of " + std::to_string(wanted) + " bytes", cuMemAlloc_v2, &data, wanted);
@@ -52,6 +54,7 @@ PinnedBuffer& PinnedBuffer::operator=(PinnedBuffer&& other) noexcept {
 
 void PinnedBuffer::reserve(std::size_t wanted) {
   if (wanted <= bytes()) return;
+  const capture::Pause pause;
   const ContextGuard guard(*context_);
   void* data = nullptr;
   AFFECTRT_CUDA_CALL(context_->driver(), "page-locked buffer of " + std::to_string(wanted) + " bytes", cuMemHostAlloc, &data, wanted,
@@ -61,6 +64,7 @@ void PinnedBuffer::reserve(std::size_t wanted) {
 }
 
 RegisteredMemory::RegisteredMemory(const Device& device, void* data, std::size_t bytes) {
+  const capture::Pause pause;
   const ContextGuard guard(device);
   AFFECTRT_CUDA_CALL(device.context()->driver(), "page-locking " + std::to_string(bytes) + " bytes", cuMemHostRegister_v2, data, bytes,
                      kHostRegisterPortable);

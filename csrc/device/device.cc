@@ -66,10 +66,14 @@ std::vector<DeviceInfo> devices() {
 
 Context::Context(int ordinal) : driver_(&Driver::get()), device_(device_of(*driver_, ordinal)) {
   info_ = info_of(*driver_, ordinal, device_);
+  const capture::Pause pause;
   AFFECTRT_CUDA_CALL(*driver_, label(ordinal) + ", primary context", cuDevicePrimaryCtxRetain, &handle_, device_);
 }
 
-Context::~Context() { driver_->cuDevicePrimaryCtxRelease_v2(device_); }
+Context::~Context() {
+  const capture::Pause pause;
+  driver_->cuDevicePrimaryCtxRelease_v2(device_);
+}
 
 Device Device::open(const std::string& name) { return Device(ordinal_of(name)); }
 

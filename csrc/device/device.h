@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "affectrt/core/capture.h"
 #include "affectrt/device/driver.h"
 
 namespace affectrt::cuda {
@@ -81,6 +82,23 @@ class ContextGuard {
   const Context* context_;
   bool pushed_ = false;
   bool ok_ = false;
+};
+
+// Lets this thread wait for streams and events, and ask about them, while another captures a graph in CUDA's global mode, as ONNX Runtime
+// does: by its default mode the thread would be refused, and break the capture. What captures collide with in any mode is behind a
+// capture::Pause.
+class RelaxedCapture {
+ public:
+  explicit RelaxedCapture(const Driver& driver) : driver_(&driver) {
+    AFFECTRT_CUDA_CALL(driver, "capture mode of this thread", cuThreadExchangeStreamCaptureMode, &mode_);
+  }
+  ~RelaxedCapture() { driver_->cuThreadExchangeStreamCaptureMode(&mode_); }
+  RelaxedCapture(const RelaxedCapture&) = delete;
+  RelaxedCapture& operator=(const RelaxedCapture&) = delete;
+
+ private:
+  const Driver* driver_;
+  int mode_ = kCaptureRelaxed;
 };
 
 // Position of a device name: 0 of "cuda", N of "cuda:N". Throws std::invalid_argument for another name.

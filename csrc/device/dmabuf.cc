@@ -44,6 +44,7 @@ DeviceImage import_dmabuf(const Device& device, const DmaBufImage& image) {
   if (nv12) check_plane(image, "UV", image.uv, width, height / 2);
 
   const Driver& driver = device.context()->driver();
+  const capture::Pause pause;
   const ContextGuard guard(device);
   ExternalMemoryDesc desc;
   desc.type = driver.version() >= kDmaBufSince ? kExternalDmaBufFd : kExternalOpaqueFd;

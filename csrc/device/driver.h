@@ -66,6 +66,7 @@ inline constexpr unsigned kEventDisableTiming = 2;
 inline constexpr unsigned kHostAllocPortable = 1;
 inline constexpr unsigned kHostRegisterPortable = 1;
 inline constexpr int kCaptureThreadLocal = 1;
+inline constexpr int kCaptureRelaxed = 2;
 inline constexpr std::uintptr_t kLaunchParamEnd = 0;
 inline constexpr std::uintptr_t kLaunchParamBufferPointer = 1;
 inline constexpr std::uintptr_t kLaunchParamBufferSize = 2;
@@ -157,6 +158,7 @@ struct ExternalBufferDesc {
   X(cuFuncGetAttribute, (int*, int attribute, FunctionHandle))                                                                            \
   X(cuLaunchKernel, (FunctionHandle, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, unsigned block_y,               \
     unsigned block_z, unsigned shared_bytes, StreamHandle, void** parameters, void** extra))                                              \
+  X(cuThreadExchangeStreamCaptureMode, (int* mode))                                                                                       \
   X(cuStreamBeginCapture_v2, (StreamHandle, int mode))                                                                                    \
   X(cuStreamEndCapture, (StreamHandle, GraphHandle*))                                                                                     \
   X(cuGraphInstantiateWithFlags, (GraphExecHandle*, GraphHandle, unsigned long long flags))                                               \

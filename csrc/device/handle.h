@@ -36,6 +36,7 @@ class Owned {
   // What follows sets the handle anew, or ends its life.
   void release() noexcept {
     if (!handle_) return;
+    const capture::Pause pause;
     const ContextGuard guard(*context_, std::nothrow);
     (context_->driver().*Release)(handle_);
   }

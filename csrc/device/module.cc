@@ -55,6 +55,7 @@ Module::Module(const Device& device, std::string op) : Module(device, op, image_
 
 Module::Module(const Device& device, std::string op, std::span<const std::byte> image) : op_(std::move(op)) {
   if (image.empty()) throw std::invalid_argument(op_ + ": expected a compiled image, got none");
+  const capture::Pause pause;
   const ContextGuard guard(device);
   ModuleHandle handle = nullptr;
   AFFECTRT_CUDA_CALL(device.context()->driver(), op_ + ": kernels for SM " + std::to_string(device.info().sm), cuModuleLoadData, &handle,
@@ -65,6 +66,7 @@ Module::Module(const Device& device, std::string op, std::span<const std::byte> 
 
 Kernel Module::kernel(const std::string& name) const {
   const Driver& driver = module_->driver();
+  const capture::Pause pause;  // a driver that loads lazily loads now
   const ContextGuard guard(module_->context());
   Kernel kernel;
   AFFECTRT_CUDA_CALL(driver, op_ + ": kernel " + name, cuModuleGetFunction, &kernel.handle_, module_->get(), name.c_str());

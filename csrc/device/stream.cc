@@ -24,11 +24,13 @@ Stream::Stream(const Device& device, int priority) {
 }
 
 void Stream::synchronize() const {
+  const RelaxedCapture relaxed(driver());
   const ContextGuard guard(*context());
   AFFECTRT_CUDA_CALL(driver(), "waiting for a stream", cuStreamSynchronize, handle());
 }
 
 bool Stream::done() const {
+  const RelaxedCapture relaxed(driver());
   const ContextGuard guard(*context());
   const Result result = driver().cuStreamQuery(handle());
   if (result == kNotReady) return false;
@@ -60,6 +62,7 @@ void Event::record(const Stream& stream) {
 }
 
 bool Event::done() const {
+  const RelaxedCapture relaxed(owned_.driver());
   const ContextGuard guard(owned_.context());
   const Result result = owned_.driver().cuEventQuery(handle());
   if (result == kNotReady) return false;
@@ -68,6 +71,7 @@ bool Event::done() const {
 }
 
 void Event::synchronize() const {
+  const RelaxedCapture relaxed(owned_.driver());
   const ContextGuard guard(owned_.context());
   AFFECTRT_CUDA_CALL(owned_.driver(), "waiting for an event", cuEventSynchronize, handle());
 }

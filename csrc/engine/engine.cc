@@ -4,6 +4,7 @@
 #include <iterator>
 #include <tuple>
 
+#include "affectrt/core/capture.h"
 #include "affectrt/core/error.h"
 #include "affectrt/engine/providers.h"
 #include "affectrt/engine/session_hook.h"
@@ -98,7 +99,7 @@ std::size_t find(const std::vector<IoSpec>& specs, const std::string& name, cons
 const char* name_of(DataType type) { return row_of(type).name; }
 std::size_t size_of(DataType type) { return row_of(type).size; }
 
-Engine::Engine(const std::filesystem::path& model, const EngineOptions& options) {
+Engine::Engine(const std::filesystem::path& model, const EngineOptions& options) : strict_(options.strict) {
   if (options.threads < 0) throw std::invalid_argument("threads: expected 0 (shared pool) or more, got " + std::to_string(options.threads));
   Runtime::get();  // without one there is nothing to fall back to
   EngineOptions tried = options;
@@ -125,8 +126,30 @@ Engine::Engine(const std::filesystem::path& model, const EngineOptions& options)
   fallbacks_.insert(fallbacks_.end(), given_up.begin(), given_up.end());
 }
 
+Engine::~Engine() { close(); }
+
+void Engine::close() {
+  std::optional<capture::Pause> pause;
+  if (session_ && on_device()) pause.emplace();
+  session_.reset();
+}
+
+std::vector<std::string> Engine::fallbacks() const {
+  const std::lock_guard lock(fallbacks_mutex_);
+  return fallbacks_;
+}
+
+void Engine::add_fallback(std::string reason) const {
+  const std::lock_guard lock(fallbacks_mutex_);
+  if (std::find(fallbacks_.begin(), fallbacks_.end(), reason) == fallbacks_.end()) fallbacks_.push_back(std::move(reason));
+}
+
+bool Engine::on_device() const { return provider_ != kCpuProvider; }
+
 void Engine::open(const std::filesystem::path& model, const EngineOptions& options) {
-  session_.reset();  // of a try before this: it calls operators_ when it goes
+  close();  // of a try before this: it calls operators_ when it goes
+  std::optional<capture::Pause> pause;
+  if (asks_for_device(options)) pause.emplace();
   const Runtime& rt = Runtime::get();
   const auto& api = rt.api();
 
@@ -234,9 +257,9 @@ void Binding::bind_output(std::size_t index) {
   outputs_[index] = {};
 }
 
-const ort::RunOptions* Binding::run_options(int graph, bool synchronised) {
-  for (const Run& run : runs_)
-    if (run.graph == graph && run.synchronised == synchronised) return run.options.get();
+Binding::Run& Binding::run_with(int graph, bool synchronised) {
+  for (Run& run : runs_)
+    if (run.graph == graph && run.synchronised == synchronised) return run;
   const Runtime& rt = Runtime::get();
   ort::RunOptions* raw = nullptr;
   rt.check(rt.api().CreateRunOptions(&raw), "run options");
@@ -248,17 +271,50 @@ const ort::RunOptions* Binding::run_options(int graph, bool synchronised) {
     for (const char* key : {"gpu_graph_id", "cuda_graph_annotation_id"})
       rt.check(rt.api().AddRunConfigEntry(raw, key, id.c_str()), "run options");
   }
-  runs_.push_back({graph, synchronised, std::move(options)});
-  return runs_.back().options.get();
+  return runs_.emplace_back(Run{graph, synchronised, std::move(options), {}, false});
 }
 
 void Binding::run(int graph) {
   const auto on_gpu = [](const Slot& slot) { return slot.memory == Memory::kGpu; };
   const bool synchronised = std::none_of(inputs_.begin(), inputs_.end(), on_gpu) && std::none_of(outputs_.begin(), outputs_.end(), on_gpu);
+  const auto start = [&](const ort::RunOptions* options) {
+    const Runtime& rt = Runtime::get();
+    rt.check(rt.api().RunWithBinding(engine_->session(), options, binding_.get()), "run");
+  };
+  if (!engine_->on_device()) return start(nullptr);
+  if (!engine_->gpu()) {
+    const capture::Pause pause;
+    return start(nullptr);
+  }
   // A graph has addresses of the device in it: what comes from the host is run as it is.
-  const ort::RunOptions* options = engine_->gpu() ? run_options(synchronised ? -1 : graph, synchronised) : nullptr;
-  const Runtime& rt = Runtime::get();
-  rt.check(rt.api().RunWithBinding(engine_->session(), options, binding_.get()), "run");
+  if (engine_->gpu()->graphs && graph >= 0 && !synchronised && run_graph(run_with(graph, false), start)) return;
+  const Run& plain = run_with(-1, synchronised);
+  const capture::Pause pause;
+  start(plain.options.get());
+}
+
+template <class F>
+bool Binding::run_graph(Run& with, const F& start) {
+  const auto here = std::this_thread::get_id();
+  if (with.refused) return false;
+  if (with.captured_by == here) {
+    const capture::Pause pause;
+    start(with.options.get());
+    return true;
+  }
+  const capture::Turn turn;
+  if (!turn.taken()) return false;
+  try {
+    start(with.options.get());
+  } catch (const EngineError& error) {
+    // A library that knows nothing of turns may have broken it.
+    if (engine_->strict()) throw;
+    with.refused = true;
+    engine_->add_fallback(std::string("CUDA graphs: ") + error.what());
+    return false;
+  }
+  with.captured_by = here;
+  return true;
 }
 
 std::vector<Tensor> Binding::take_outputs() {

@@ -2,11 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <filesystem>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -34,7 +37,9 @@ struct Provider {
 struct GpuStream {
   int ordinal = 0;
   void* stream = nullptr;  // CUstream; outlives the engine. Null: the provider makes one of its own
-  bool graphs = false;     // capture the work of each shape once and replay it, where the provider can
+  // Capture the work of each shape once and replay it, where the provider can. It keeps graphs, and handles of its libraries, for each
+  // thread that runs the engine, until the engine goes: so let one thread run it.
+  bool graphs = false;
 };
 
 struct EngineOptions {
@@ -53,6 +58,7 @@ class Engine {
  public:
   // Throws EngineError (unreadable model, provider failure when strict) or DeviceError (strict and provider absent).
   explicit Engine(const std::filesystem::path& model, const EngineOptions& options = {});
+  ~Engine();
   // Neither copied nor moved: bindings know where it is.
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -61,9 +67,12 @@ class Engine {
   const std::vector<IoSpec>& outputs() const { return outputs_; }
   // The provider that the session was really opened with (the first that could be had).
   const std::string& provider() const { return provider_; }
-  // Providers that were asked for and could not be had, each with the reason; empty when strict.
-  const std::vector<std::string>& fallbacks() const { return fallbacks_; }
-  void add_fallback(std::string reason) { fallbacks_.push_back(std::move(reason)); }
+  // Providers, and graphs, that were asked for and could not be had, each with the reason; empty when strict.
+  std::vector<std::string> fallbacks() const;
+  void add_fallback(std::string reason) const;
+  bool strict() const { return strict_; }
+  // Whether its work is a GPU's, or that of another accelerator, and so not to be done while a graph is captured.
+  bool on_device() const;
   // Where tensors may lie on the device: the GPU of the options, if it really is one that runs the network.
   const std::optional<GpuStream>& gpu() const { return gpu_; }
 
@@ -76,10 +85,13 @@ class Engine {
 
  private:
   void open(const std::filesystem::path& model, const EngineOptions& options);
+  void close();
 
   std::vector<IoSpec> inputs_, outputs_;
   std::string provider_;
-  std::vector<std::string> fallbacks_;
+  bool strict_ = false;
+  mutable std::mutex fallbacks_mutex_;  // a run may find that a graph cannot be had
+  mutable std::vector<std::string> fallbacks_;
   std::optional<GpuStream> gpu_;
   ort::OwnedMemoryInfo gpu_memory_;
   std::shared_ptr<const void> operators_;  // of ours, which the session calls
@@ -110,7 +122,8 @@ class Binding {
   void bind_output(std::size_t index);
 
   // With a tensor on the GPU it returns when the work stands on the engine's stream; else when it is done. graph: a number from 0 for each
-  // set of shapes and addresses, where the engine captures graphs; -1: run it as it is.
+  // set of shapes and addresses, where the engine captures graphs; -1: run it as it is. It is also run as it is where other work on GPUs
+  // leaves no turn to capture (core/capture.h), and for good where a capture fails: fallbacks() says why. Strict: EngineError.
   void run(int graph = -1);
 
   // One per output, in order. Only after run() with outputs that the network allocates.
@@ -125,17 +138,21 @@ class Binding {
   };
   bool same(const Slot& slot, void* data, std::span<const std::int64_t> shape, Memory memory) const;
   ort::OwnedValue wrap(const IoSpec& spec, void* data, std::size_t bytes, std::span<const std::int64_t> shape, Memory memory) const;
-  const ort::RunOptions* run_options(int graph, bool synchronised);
-
-  const Engine* engine_;
-  ort::OwnedBinding binding_;
-  std::vector<Slot> inputs_, outputs_;
   struct Run {
     int graph;
     bool synchronised;
     ort::OwnedRunOptions options;
+    std::thread::id captured_by;  // the thread that has the graph; none: not captured
+    bool refused = false;         // a capture has failed
   };
-  std::vector<Run> runs_;  // those that were needed, kept
+  Run& run_with(int graph, bool synchronised);
+  template <class F>
+  bool run_graph(Run& with, const F& start);  // whether it has been run
+
+  const Engine* engine_;
+  ort::OwnedBinding binding_;
+  std::vector<Slot> inputs_, outputs_;
+  std::deque<Run> runs_;  // those that were needed, kept where they are
 };
 
 }  // namespace affectrt

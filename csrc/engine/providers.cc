@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "affectrt/core/capture.h"
 #include "affectrt/core/error.h"
 #include "affectrt/engine/plugin.h"
 
@@ -189,6 +190,10 @@ void append(const Runtime& rt, ort::SessionOptions* session, const Provider& pro
 
 bool is_gpu_provider(const std::string& name) { return name == kCudaProvider || name == kTensorRtProvider || name == kTensorRtRtxProvider; }
 
+bool asks_for_device(const EngineOptions& options) {
+  return std::any_of(options.providers.begin(), options.providers.end(), [](const Provider& one) { return one.name != kCpuProvider; });
+}
+
 TakenProviders take_providers(const Runtime& rt, ort::SessionOptions* session, const EngineOptions& options) {
   TakenProviders taken;
   for (const auto& provider : options.providers) {
@@ -196,10 +201,10 @@ TakenProviders take_providers(const Runtime& rt, ort::SessionOptions* session, c
       taken.names.push_back(kCpuProvider);
       break;  // the CPU can run everything, so what stands behind it is never reached
     }
-    if (options.gpu && is_gpu_provider(provider.name)) refuse_contradictions(provider, *options.gpu);
     std::string reason;
     try {
       append(rt, session, provider, options.gpu);
+      if (options.gpu && is_gpu_provider(provider.name)) refuse_contradictions(provider, *options.gpu);
       taken.names.push_back(provider.name);
       continue;
     } catch (const EngineError& error) {
@@ -214,6 +219,8 @@ TakenProviders take_providers(const Runtime& rt, ort::SessionOptions* session, c
 
 std::vector<std::string> providers_to_be_had(const EngineOptions& options) {
   const Runtime& rt = Runtime::get();
+  std::optional<capture::Pause> pause;
+  if (asks_for_device(options)) pause.emplace();
   ort::SessionOptions* session = nullptr;
   rt.check(rt.api().CreateSessionOptions(&session), "session options");
   ort::OwnedSessionOptions owned(session);

@@ -17,6 +17,9 @@ inline constexpr const char* kTensorRtRtxProvider = "NvTensorRTRTXExecutionProvi
 // pass over the stream without a word, and then nothing would order its work with ours. Its networks take tensors of the host.
 bool is_gpu_provider(const std::string& name);
 
+// Whether the options ask for anything but the CPU.
+bool asks_for_device(const EngineOptions& options);
+
 struct TakenProviders {
   std::vector<std::string> names;      // in the order in which they are offered the network; never empty
   std::vector<std::string> fallbacks;  // those that could not be had, each with the reason

@@ -112,15 +112,16 @@ GpuFaces::GpuFaces(const GpuContext& context, const FaceDetector& detector, cons
   detector_binding_->bind_output(detector.scores_index(), pointer<void>(scores_.data()), scores_.bytes(), score_shape, Memory::kGpu);
 }
 
-GpuFaces::~GpuFaces() {
+GpuFaces::~GpuFaces() { settle(); }
+
+void GpuFaces::settle() noexcept {
   try {
     finish();
   } catch (const DeviceError&) {
-    // The device is gone, and with it the work that used our memory.
+    // The device is gone, and with it the work that used our memory; if it is not, the next frame waits again.
   }
 }
 
-// After an error work may still be under way that reads or writes the host's buffers.
 void GpuFaces::finish() {
   if (under_way_) context_->stream.synchronize();
   under_way_ = false;
@@ -141,7 +142,6 @@ std::vector<Detection> GpuFaces::detect(const cuda::DeviceImage& image) {
 
 std::vector<Detection> GpuFaces::locate(const cuda::DeviceImage& image) {
   const auto& stream = context_->stream;
-  frame_ = image;
   found_ = 0;
   if (image.width != whole_width_ || image.height != whole_height_) {
     const auto& input = detector_->input();
@@ -174,11 +174,11 @@ std::vector<Detection> GpuFaces::locate(const cuda::DeviceImage& image) {
 
   // The rows go home while the crops are cut: the host has the tracks to see to.
   enqueue_rows_home();
-  cut_crops();
+  cut_crops(image);
   located_.synchronize();
   Cursor home{home_.data()};
   const int* status = home.take<int>(2);
-  if (status[1] > gpu::kMaxCandidates) return decode_on_cpu();
+  if (status[1] > gpu::kMaxCandidates) return decode_on_cpu(image);
   found_ = static_cast<std::size_t>(status[0]);
   return rows_to_detections(found_);
 }
@@ -208,7 +208,7 @@ std::vector<Detection> GpuFaces::rows_to_detections(std::size_t count) const {
   return detections;
 }
 
-std::vector<Detection> GpuFaces::decode_on_cpu() {
+std::vector<Detection> GpuFaces::decode_on_cpu(const cuda::DeviceImage& image) {
   const auto& stream = context_->stream;
   const std::size_t n = detector_->anchors().size();
   Cursor home{home_.data()};
@@ -238,11 +238,11 @@ std::vector<Detection> GpuFaces::decode_on_cpu() {
   Cursor again{home_.data()};
   cuda::copy_to_device(status_.data(), again.take<int>(2), 2 * sizeof(int), stream);
   if (found_) cuda::copy_to_device(rows_.data(), again.take<float>(capacity_ * row_values_), found_ * row_values_ * kFloat, stream);
-  cut_crops();
+  cut_crops(image);
   return detections;
 }
 
-void GpuFaces::cut_crops() {
+void GpuFaces::cut_crops(const cuda::DeviceImage& image) {
   const auto& stream = context_->stream;
   for (Crop* crop : {expression_.get(), landmarks_.get()}) {
     if (!crop) continue;
@@ -280,7 +280,7 @@ void GpuFaces::cut_crops() {
       args.tensor_height_px = model.target().height_px;
       cuda::launch(align_box_, shape, stream, args);
     }
-    image_to_tensor_(frame_, crop->regions.data(), status_.data(), static_cast<int>(capacity_), model.target(), crop->input.data(), stream);
+    image_to_tensor_(image, crop->regions.data(), status_.data(), static_cast<int>(capacity_), model.target(), crop->input.data(), stream);
   }
   if (!expression_) return;
   const TensorTarget& target = expression_->model->target();

@@ -40,12 +40,16 @@ class GpuFaces {
   // Where the faces are, in pixels of the frame, best first; their crops are under way when this returns. Not for two threads at once, as
   // the other calls.
   std::vector<Detection> detect(const ImageView& image);
-  // The picture must be ready for the stream, or have been imported for it, and stay until read() or the next detect() has returned.
+  // The picture must be ready for the stream, or have been imported for it, and stay until read() has returned, or, after an error of
+  // either, settle().
   std::vector<Detection> detect(const cuda::DeviceImage& image);
 
   // What the faces of the last detect() express, each smoothed over its track; `tracks` are the ids of their tracks.
   void read(std::span<const int> tracks, std::int64_t stamp_ns, std::vector<Reading>& readings,
             std::vector<std::optional<std::vector<Landmark>>>& landmarks);
+
+  // Waits for the work that an error has left under way, as far as the device can still be waited for.
+  void settle() noexcept;
 
   // Forgets the tracks.
   void reset() { slots_.clear(); }
@@ -62,9 +66,9 @@ class GpuFaces {
     bool settled = false;  // the device has this track's state, and not that of another who had the place before
   };
   std::vector<Detection> locate(const cuda::DeviceImage& image);
-  std::vector<Detection> decode_on_cpu();
+  std::vector<Detection> decode_on_cpu(const cuda::DeviceImage& image);
   std::vector<Detection> rows_to_detections(std::size_t count) const;
-  void cut_crops();
+  void cut_crops(const cuda::DeviceImage& image);
   void enqueue_rows_home();
   int slot_of(int track, bool& fresh);
   void finish();
@@ -79,7 +83,6 @@ class GpuFaces {
   gpu::ImageToTensor image_to_tensor_;
   cuda::Kernel detection_, sharpness_, align_box_, align_points_, affect_;
   gpu::FrameUpload upload_;
-  cuda::DeviceImage frame_;
   int whole_width_ = 0, whole_height_ = 0;
   Affine whole_;
 

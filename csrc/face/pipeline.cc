@@ -1,6 +1,7 @@
 #include "affectrt/face/pipeline.h"
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cmath>
 
@@ -8,6 +9,7 @@
 #include "affectrt/engine/providers.h"
 #include "affectrt/face/gpu_faces.h"
 #include "affectrt/ops/detection_gpu.h"
+#include "affectrt/pack/text.h"
 
 namespace affectrt {
 namespace {
@@ -28,15 +30,18 @@ class Stopwatch {
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
-// The position of the first GPU that is asked for, as a provider's options say it; -1 if none is.
-int gpu_ordinal(const EngineOptions& options) {
-  for (const auto& provider : options.providers) {
-    if (!is_gpu_provider(provider.name)) continue;
-    for (const auto& [key, value] : provider.options)
-      if (key == "device_id") return std::stoi(value);
-    return 0;
+// The position of the GPU that a provider's options name.
+int gpu_ordinal(const Provider& provider) {
+  int ordinal = 0;
+  for (const auto& [key, value] : provider.options) {
+    if (key != "device_id") continue;
+    const char* end = value.data() + value.size();
+    const auto [stop, error] = std::from_chars(value.data(), end, ordinal);
+    if (error != std::errc() || stop != end || ordinal < 0)
+      throw std::invalid_argument(provider.name + ": option device_id: expected the number of a GPU, from 0, got '" + printable(value) +
+                                  "'");
   }
-  return -1;
+  return ordinal;
 }
 
 // Some detection, with points that do not coincide.
@@ -79,16 +84,21 @@ FacePipeline::FacePipeline(const Pack& detector, const Pack* expression, const P
                         " gives " + std::to_string(count));
   }
   open_gpu_faces();
+  const auto all = engines();
+  if (std::any_of(all.begin(), all.end(), [](const Engine* engine) { return engine->gpu().has_value(); }))
+    worker_ = std::make_unique<Worker>();
 }
 
 FacePipeline::~FacePipeline() = default;
 
 std::unique_ptr<GpuContext> FacePipeline::open_gpu(FaceOptions& options, std::vector<std::string>& fallbacks) {
-  const int ordinal = gpu_ordinal(options.engine);
-  if (ordinal < 0 || options.engine.gpu) return nullptr;
+  const auto& asked = options.engine.providers;
+  const auto of_gpu = [](const Provider& provider) { return is_gpu_provider(provider.name); };
+  if (options.engine.gpu || std::none_of(asked.begin(), asked.end(), of_gpu)) return nullptr;
   // Where ONNX Runtime has no such provider, the networks say so themselves.
   const std::string provider = providers_to_be_had(options.engine).front();
   if (!is_gpu_provider(provider)) return nullptr;
+  const int ordinal = gpu_ordinal(*std::find_if(asked.begin(), asked.end(), [&](const Provider& one) { return one.name == provider; }));
   try {
     auto context = std::make_unique<GpuContext>(ordinal);
     for (const char* op : {"image_to_tensor", "sharpness", "detection", "align", "affect"}) cuda::Module(context->device, op);
@@ -138,9 +148,20 @@ void FacePipeline::judge(Face& face, Track& track) const {
   face.confidence = read.confidence;
 }
 
+template <class F>
+void FacePipeline::on_its_thread(const F& work) {
+  if (worker_)
+    worker_->call(work);
+  else
+    work();
+}
+
 std::vector<Face> FacePipeline::operator()(const ImageView& image, std::int64_t stamp_ns, FaceTimings* timings) {
+  Stopwatch total;
   FaceTimings spent;
-  auto faces = gpu_faces_ ? on_gpu(image, stamp_ns, spent) : on_cpu(image, stamp_ns, spent);
+  std::vector<Face> faces;
+  on_its_thread([&] { faces = gpu_faces_ ? on_gpu(image, stamp_ns, spent) : on_cpu(image, stamp_ns, spent); });
+  spent.total_ms = total.lap_ms();
   if (timings) *timings = spent;
   return faces;
 }
@@ -151,14 +172,17 @@ std::vector<Face> FacePipeline::operator()(const cuda::DeviceImage& image, std::
     for (const auto& fallback : fallbacks()) why += "; " + fallback;
     throw DeviceError("the picture lies on a GPU, and this pipeline runs on " + provider() + why);
   }
+  Stopwatch total;
   FaceTimings spent;
-  auto faces = on_gpu(image, stamp_ns, spent);
+  std::vector<Face> faces;
+  on_its_thread([&] { faces = on_gpu(image, stamp_ns, spent); });
+  spent.total_ms = total.lap_ms();
   if (timings) *timings = spent;
   return faces;
 }
 
 std::vector<Face> FacePipeline::on_cpu(const ImageView& image, std::int64_t stamp_ns, FaceTimings& spent) {
-  Stopwatch total, lap;
+  Stopwatch lap;
   auto detections = detector_.detect(image);
   if (detections.size() > static_cast<std::size_t>(options_.max_faces)) detections.resize(static_cast<std::size_t>(options_.max_faces));
   spent.detect_ms = lap.lap_ms();
@@ -193,7 +217,6 @@ std::vector<Face> FacePipeline::on_cpu(const ImageView& image, std::int64_t stam
       if (expression_) judge(faces[i], *tracks[i]);
     }
   }
-  spent.total_ms = total.lap_ms();
   return faces;
 }
 
@@ -207,8 +230,17 @@ void FacePipeline::add_blendshapes(std::vector<Face>& faces, FaceTimings& spent)
 
 template <class Image>
 std::vector<Face> FacePipeline::on_gpu(const Image& image, std::int64_t stamp_ns, FaceTimings& spent) {
-  Stopwatch total, lap;
-  std::lock_guard one_frame(gpu_mutex_);  // the stages have one set of buffers, on one stream
+  try {
+    return read_on_gpu(image, stamp_ns, spent);
+  } catch (...) {
+    gpu_faces_->settle();  // what is under way reads the frame, which is the caller's again now
+    throw;
+  }
+}
+
+template <class Image>
+std::vector<Face> FacePipeline::read_on_gpu(const Image& image, std::int64_t stamp_ns, FaceTimings& spent) {
+  Stopwatch lap;
   auto detections = gpu_faces_->detect(image);
   spent.detect_ms = lap.lap_ms();
 
@@ -242,29 +274,33 @@ std::vector<Face> FacePipeline::on_gpu(const Image& image, std::int64_t stamp_ns
   // One wait is for all networks, so what each took is not known here; it counts as the expression's.
   spent.expression_ms = lap.lap_ms();
   add_blendshapes(faces, spent);
-  spent.total_ms = total.lap_ms();
   return faces;
 }
 
 const cuda::Stream* FacePipeline::gpu_stream() const { return gpu_faces_ ? &gpu_faces_->stream() : nullptr; }
 
+std::vector<const Engine*> FacePipeline::engines() const {
+  std::vector<const Engine*> all{&detector_.engine()};
+  if (expression_) all.push_back(&expression_->engine());
+  if (landmarks_) all.push_back(&landmarks_->model().engine());
+  if (blendshapes_) all.push_back(&blendshapes_->engine());
+  return all;
+}
+
 std::vector<std::string> FacePipeline::fallbacks() const {
-  std::vector<const Engine*> engines{&detector_.engine()};
-  if (expression_) engines.push_back(&expression_->engine());
-  if (landmarks_) engines.push_back(&landmarks_->model().engine());
-  if (blendshapes_) engines.push_back(&blendshapes_->engine());
   std::vector<std::string> all = fallbacks_;
-  for (const Engine* engine : engines)
+  for (const Engine* engine : engines())
     for (const auto& fallback : engine->fallbacks())
       if (std::find(all.begin(), all.end(), fallback) == all.end()) all.push_back(fallback);
   return all;
 }
 
 void FacePipeline::reset() {
-  std::lock_guard one_frame(gpu_mutex_);
-  std::lock_guard lock(tracks_->mutex);
-  tracks_->tracker.reset();
-  if (gpu_faces_) gpu_faces_->reset();
+  on_its_thread([this] {
+    const std::lock_guard lock(tracks_->mutex);
+    tracks_->tracker.reset();
+    if (gpu_faces_) gpu_faces_->reset();
+  });
 }
 
 }  // namespace affectrt

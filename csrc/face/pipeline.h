@@ -1,6 +1,7 @@
 // From a frame to the faces in it: detector, aligned crops, expression of all faces in one batch, landmarks and blendshapes on request,
 // tracks with stable ids. Runs without Python and may be called from any thread; calls of one pipeline that overlap in time are safe, and
-// update its tracks one after another.
+// update its tracks one after another. Where networks run on a GPU, the pipeline has a thread of its own for them, and its calls are done
+// one after another.
 #pragma once
 
 #include <memory>
@@ -9,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "affectrt/core/worker.h"
 #include "affectrt/device/import.h"
 #include "affectrt/face/detector.h"
 #include "affectrt/face/landmarks.h"
@@ -86,6 +88,11 @@ class FacePipeline {
   void judge(Face& face, Track& track) const;
   void add_blendshapes(std::vector<Face>& faces, FaceTimings& spent) const;
   std::vector<Face> on_cpu(const ImageView& image, std::int64_t stamp_ns, FaceTimings& spent);
+  std::vector<const Engine*> engines() const;
+  template <class F>
+  void on_its_thread(const F& work);
+  template <class Image>
+  std::vector<Face> read_on_gpu(const Image& image, std::int64_t stamp_ns, FaceTimings& spent);
   template <class Image>
   std::vector<Face> on_gpu(const Image& image, std::int64_t stamp_ns, FaceTimings& spent);
 
@@ -105,8 +112,10 @@ class FacePipeline {
     Tracker tracker;
   };
   std::shared_ptr<Tracks> tracks_;  // never null
-  std::mutex gpu_mutex_;
   std::unique_ptr<GpuFaces> gpu_faces_;
+  // Who runs the networks where there is a GPU: ONNX Runtime keeps graphs and handles for each thread that does, as long as the network
+  // lives.
+  std::unique_ptr<Worker> worker_;
 };
 
 }  // namespace affectrt

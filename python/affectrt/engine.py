@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import importlib.util
 import os
@@ -21,7 +22,7 @@ ProviderSpec = str | tuple[str, Mapping[str, str]]
 """The name of an ONNX Runtime provider, alone or with its options."""
 
 
-_CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+_CPU, _CUDA, _CUDA_PLUGIN = "CPUExecutionProvider", "CUDAExecutionProvider", "CudaPluginExecutionProvider"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +85,15 @@ class EngineSettings:
             return [(p, {}) if isinstance(p, str) else (p[0], {k: str(v) for k, v in p[1].items()}) for p in self.providers]
         index = _cuda_index(self.device)
         if index is not None:
-            _require_cuda(self.device, index)
             # What has no variant for a GPU runs on the CPU, and its fallbacks say so.
-            return [(_CUDA, {"device_id": str(index)}), *([] if self.strict else [(_CPU, {})])]
-        # What keeps a network from the GPU is in its fallbacks. Without a driver there is nothing to say.
-        return [(_CUDA, {"device_id": "0"}), (_CPU, {})] if self.device == "auto" and _any_gpu() else []
+            return [(_require_cuda(self.device, index), {"device_id": str(index)}), *([] if self.strict else [(_CPU, {})])]
+        if self.device != "auto":
+            return []
+        # What keeps a network from the GPU is in its fallbacks. Without a driver there is nothing to say, and it is not started where the
+        # runtime could not use it.
+        provider = cuda_provider()
+        there = _has_driver() if provider is None else _any_gpu()
+        return [(provider or _CUDA, {"device_id": "0"}), (_CPU, {})] if there else []
 
 
 class Configured:
@@ -250,16 +255,35 @@ def _any_gpu() -> bool:
         return False
 
 
-def _require_cuda(device: str, index: int) -> None:
+@functools.cache
+def _has_driver() -> bool:
+    """Whether the driver's library can be opened. That does not start it."""
+    try:
+        ctypes.CDLL(os.environ.get("AFFECTRT_CUDA_LIBRARY") or "libcuda.so.1")
+    except OSError:
+        return False
+    return True
+
+
+def cuda_provider() -> str | None:
+    """The CUDA provider that ONNX Runtime has: its own, or one from a library that was registered. None if it has neither."""
+    there = {*_core.ort_info()["providers"], *(name for name, _, gpu, _ in _core.provider_devices() if gpu)}
+    return next((name for name in (_CUDA, _CUDA_PLUGIN) if name in there), None)
+
+
+def _require_cuda(device: str, index: int) -> str:
+    """The provider for this GPU. Raises `DeviceError` that says what is missing."""
     try:
         count = _gpus()
     except DeviceError as error:
         raise DeviceError(f'device="{device}": {error}; use device="cpu"') from None
     if index >= count:
         raise DeviceError(f'device="{device}": this machine has cuda:0{f" to cuda:{count - 1}" if count > 1 else " alone"}')
-    info = _core.ort_info()
-    if _CUDA not in info["providers"]:
+    provider = cuda_provider()
+    if provider is None:
+        info = _core.ort_info()
         raise DeviceError(
             f'device="{device}": the ONNX Runtime {info["version"]} at {info["library"]} has no CUDA provider (it has: '
             f'{", ".join(info["providers"])}); install "affectrt[gpu]" in place of "affectrt[cpu]"'
         )
+    return provider

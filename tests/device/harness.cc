@@ -37,6 +37,8 @@ Fake load_fake() {
   load(library, "add_kernel", f.add_kernel);
   load(library, "shadow", f.shadow);
   load(library, "touch", f.touch);
+  load(library, "begin_capture", f.begin_capture);
+  load(library, "end_capture", f.end_capture);
   load(library, "log", f.log);
   load(library, "violations", f.violations);
   load(library, "leaks", f.leaks);

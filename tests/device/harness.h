@@ -27,6 +27,8 @@ struct Fake {
   void (*add_kernel)(const char* name, std::size_t parameter_bytes, int max_threads);
   void* (*shadow)(std::uint64_t data, std::size_t bytes);
   void (*touch)(std::uint64_t data, std::size_t bytes, int write);
+  int (*begin_capture)(void* stream);
+  int (*end_capture)(void* stream);
   const char* (*log)();
   const char* (*violations)();
   const char* (*leaks)();

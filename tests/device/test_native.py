@@ -1,4 +1,4 @@
-"""The C++ of csrc/device on the fake driver, compiled with the address and undefined-behaviour sanitizers.
+"""The C++ of csrc/device, and threads of csrc/core, on the fake driver, compiled with the address and undefined-behaviour sanitizers.
 
 Every SCENARIO of the .cc files beside this one is a test, in a process of its own, since a process opens one driver.
 """
@@ -11,7 +11,8 @@ import fake_cuda
 import pytest
 
 HERE = Path(__file__).parent
-SOURCES = [*sorted(HERE.glob("*.cc")), *sorted((fake_cuda.ROOT / "csrc" / "device").glob("*.cc"))]
+CSRC = fake_cuda.ROOT / "csrc"
+SOURCES = [*sorted(HERE.glob("*.cc")), *sorted((CSRC / "device").glob("*.cc")), CSRC / "core" / "worker.cc"]
 SCENARIOS = sorted(name for path in SOURCES for name in re.findall(r"^SCENARIO(?:_OF_MISUSE)?\((\w+)\)", path.read_text(), re.MULTILINE))
 FLAGS = ["-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
 

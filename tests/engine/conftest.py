@@ -1,11 +1,14 @@
-"""What the tests of GPU providers share: the fake runtime, and a network small enough to open a hundred times."""
+"""What the tests of GPU providers share: the fake runtime, a network small enough to open a hundred times, and processes on both fakes."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
+import fake_cuda
 import fake_ort
 import numpy as np
 import pytest
+from device_memory import Gpu
+from fake_ort.processes import Machine
 
 
 @pytest.fixture
@@ -42,3 +45,32 @@ def doubling(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("networks") / "doubling.onnx"
     save(model, path)
     return path
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    made = Machine(tmp_path)
+    yield made
+    made.held.unlink(missing_ok=True)  # whatever is left goes on and ends
+
+
+@pytest.fixture
+def cuda(ort) -> Iterator[fake_cuda.FakeCuda]:
+    """Control of the fake driver, which the fake runtime uses too."""
+    library = fake_cuda.build()
+    fake = fake_cuda.FakeCuda(library)
+    fake.reset()
+    before = sorted(fake.leaks())
+    ort.use_driver(library)
+    yield fake
+    ort.use_driver(fake_cuda.ROOT / "none")
+    violations, leaks = fake.violations(), sorted(fake.leaks())
+    fake.reset()
+    assert violations == [] and leaks == before
+
+
+@pytest.fixture
+def gpu(cuda) -> Iterator[Gpu]:
+    made = Gpu()
+    yield made
+    made.close()

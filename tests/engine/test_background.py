@@ -9,21 +9,14 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_ort.processes import PATIENCE_S, Machine
+from fake_ort.processes import PATIENCE_S
 
 TENSORRT, RTX, CUDA, CPU = "TensorrtExecutionProvider", "NvTensorRTRTXExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Iterator[Machine]:
-    made = Machine(tmp_path)
-    yield made
-    made.held.unlink(missing_ok=True)  # whatever is left goes on and ends
 
 
 @pytest.fixture
@@ -296,36 +289,6 @@ def test_the_program_may_end_or_be_killed_while_it_builds(machine):
     assert machine.whole() == []
 
 
-def test_a_cache_that_cannot_be_written(machine):
-    machine.cache.write_text("a file where a folder should be")
-    shown = machine.run("""
-face = expression()
-ready = face.wait_ready(60)
-show(ready=ready, provider=face.provider, fallbacks=face.fallbacks)
-try:
-    expression(strict=True)
-except art.EngineError as error:
-    show(error=str(error))
-""")
-    (said,) = shown[0].pop("fallbacks")
-    assert shown[0] == {"ready": True, "provider": CUDA}
-    for text in (said, shown[1]["error"]):
-        assert f"engines of TensorRT: cannot write under {machine.cache}" in text and "set AFFECTRT_CACHE_DIR" in text
-
-
-def test_what_is_damaged_or_half_is_built_anew(machine):
-    machine.run("expression(strict=True)")
-    (folder,) = machine.whole()
-    (engine,) = folder.glob("*.engine")
-    engine.write_text("cut off")
-    assert machine.run("show(provider=expression(strict=True).provider)") == [{"provider": TENSORRT}]
-    assert len(machine.builds()) == 2
-    (folder / "engines.json").unlink()
-    (folder.parent / f"{folder.name}.partial-1").mkdir()
-    assert machine.run("show(provider=expression(strict=True).provider)") == [{"provider": TENSORRT}]
-    assert len(machine.builds()) == 3 and machine.folders() == [folder.name]
-
-
 def test_without_tensorrt_or_a_gpu(machine):
     shown = machine.run(f"""
 ort.set_providers("{CUDA}")
@@ -344,34 +307,3 @@ except art.DeviceError as error:
         AFFECTRT_CUDA_LIBRARY=str(machine.folder / "no-driver.so"),
     )
     assert shown["provider"] == CPU and 'engine="tensorrt": ' in shown["fallbacks"][0] and "no-driver.so" in shown["fallbacks"][0]
-
-
-def test_clear_leaves_builds_under_way(machine):
-    machine.run("expression(strict=True)")
-    machine.held.touch()
-    shown = machine.run("""
-other = expression(pack="xception-fer7")
-until(lambda: other.preparing.network)
-listed = [(e.whole, e.networks, e.provider, e.size_bytes > 0) for e in engines.stored()]
-removed, left = engines.clear()
-show(listed=sorted(listed), removed=[e.networks for e in removed], left=[e.whole for e in left])
-os.remove(os.environ["AFFECTRT_FAKE_ORT_HOLD"])
-other.wait_ready(60)
-show(provider=other.provider)
-""")
-    assert shown[0]["listed"][1] == [True, ["expression: fernet-fer7"], TENSORRT, True] and shown[0]["listed"][0][0] is False
-    assert shown[0]["removed"] == [["expression: fernet-fer7"]] and shown[0]["left"] == [False]
-    assert shown[1] == {"provider": TENSORRT}
-
-
-def test_the_command_line_lists_and_clears(machine, monkeypatch, capsys):
-    from affectrt.cli.app import build as application
-
-    machine.run("expression(strict=True)")
-    (folder,) = machine.whole()
-    monkeypatch.setenv("AFFECTRT_CACHE_DIR", str(machine.cache))
-    for command, rows in [("list", 1), ("clear", 1), ("list", 0)]:
-        application()(["engines", command, "-o", "json"], standalone_mode=False)
-        listed = json.loads(capsys.readouterr().out)
-        assert len(listed) == rows
-        assert all(row["key"] == folder.name and row["state"] == "whole" and row["size_mb"] > 0 for row in listed)

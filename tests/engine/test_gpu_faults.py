@@ -80,7 +80,7 @@ def test_binding_and_running(ort, doubling, gpu):
             binding.bind("output", 0, y.ctypes.data, y.nbytes, y.shape, gpu=gpu)
             binding.run(2)
 
-    with probe.Engine(doubling, [CUDA], gpu=(0, STREAM, True)) as engine:
+    with probe.Engine(doubling, [CUDA], gpu=(0, STREAM, True), strict=True) as engine:
         ort.reset()
         use(engine)
         names = [call.name for call in ort.calls()]
@@ -96,6 +96,20 @@ def test_binding_and_running(ort, doubling, gpu):
             y[:] = 0
             use(engine)
             np.testing.assert_array_equal(y, 3)
+
+
+def test_a_capture_that_fails_is_given_up_and_told(ort, doubling):
+    x, y = np.ones((3, 4), np.float32), np.zeros((3, 4), np.float32)
+    with probe.Engine(doubling, [CUDA], gpu=(0, STREAM, True)) as engine, engine.binding() as binding:
+        binding.bind("input", 0, x.ctypes.data, x.nbytes, x.shape, gpu=True)
+        binding.bind("output", 0, y.ctypes.data, y.nbytes, y.shape, gpu=True)
+        ort.fail("RunWithBinding", "operation failed due to a previous error during capture")
+        for _ in range(2):
+            binding.run(2)
+            np.testing.assert_array_equal(y, 3)
+        binding.run(3)  # another graph is another matter
+        assert engine.fallbacks == ["CUDA graphs: run: operation failed due to a previous error during capture"]
+    assert [call.args["graph"] for call in ort.calls("RunWithBinding")] == ["3", "-1", "-1", "4"]
 
 
 def test_a_binding_works_again_after_a_fault(ort, doubling):

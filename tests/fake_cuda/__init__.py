@@ -204,6 +204,10 @@ class FakeCuda:
         """Name a kernel; once one is named, only named ones are found. 0 bytes: any size of parameters."""
         self._c.fake_cuda_add_kernel(name.encode(), parameter_bytes, max_threads)
 
+    def unsafe(self) -> None:
+        """Do what CUDA forbids to all threads while one captures a graph in global mode, as a library that knows nothing of it."""
+        self._c.fake_cuda_unsafe()
+
     def memory(self, data: int, size: int) -> npt.NDArray[np.uint8]:
         """The bytes behind a device range: a view, (size,) uint8. Raises `ValueError` if that is no device memory."""
         address = self._c.fake_cuda_shadow(data, size)

@@ -23,6 +23,20 @@ std::vector<ContextObject*>& context_stack() {
   return stack;
 }
 
+int& capture_mode() {
+  thread_local int mode = 0;  // global, the default
+  return mode;
+}
+
+// What CUDA forbids to all threads while one captures in global mode, unless their own mode is relaxed; it says of few calls that they are
+// among these, so all are that might wait or look. Waiting for a whole device is forbidden in any mode.
+static bool is_unsafe(const char* name) {
+  static const std::set<std::string> all = {"cuMemAlloc_v2",        "cuMemFree_v2",        "cuMemHostAlloc",   "cuMemFreeHost",
+                                            "cuMemHostRegister_v2", "cuMemHostUnregister", "cuModuleLoadData", "cuModuleUnload",
+                                            "cuEventQuery",         "cuEventSynchronize",  "cuStreamQuery",    "cuStreamSynchronize"};
+  return std::strcmp(name, "cuCtxSynchronize") == 0 || (capture_mode() != kCaptureRelaxed && all.count(name));
+}
+
 ContextObject* current_context() { return context_stack().empty() ? nullptr : context_stack().back(); }
 
 Result check_live(State& s, const char* what, const void* handle) {
@@ -52,7 +66,8 @@ Result enter(const char* name, Kind kind, Line line, const std::function<Result(
   } else if (s.dead && kind == Kind::kWork) {
     result = s.dead;
   } else {
-    result = body(s, line);
+    const Result refused = is_unsafe(name) ? unless_captured_globally() : kSuccess;
+    result = refused && !releases ? refused : body(s, line);
     if (fails) result = s.fail_code;
     if (result == kSuccess && s.dead && releases) result = s.dead;
   }

@@ -30,6 +30,9 @@ class Line {
 
 Result enter(const char* name, Kind kind, Line line, const std::function<Result(State&, Line&)>& body);
 
+// What cuThreadExchangeStreamCaptureMode has set for this thread.
+int& capture_mode();
+
 // The context on top of this thread's stack, or null.
 std::vector<ContextObject*>& context_stack();
 ContextObject* current_context();

@@ -157,6 +157,33 @@ FAKE_EXPORT int fake_cuda_enqueue(void* handle, const char* what, int (*run)(voi
   return enqueue(stream, std::move(operation));
 }
 
+FAKE_EXPORT int fake_cuda_begin_capture(void* handle) {
+  LOCKED;
+  StreamObject* stream = stream_of("fake_cuda_begin_capture", static_cast<StreamHandle>(handle));
+  if (!stream) return kInvalidHandle;
+  // Whoever captures waits for the stream first, which the capture of another forbids.
+  if (const Result refused = unless_captured_globally()) return refused;
+  run_until(stream, stream->issued);
+  stream->capturing = stream->global = true;
+  stream->broken = false;
+  stream->capture_thread = std::this_thread::get_id();
+  return kSuccess;
+}
+
+FAKE_EXPORT int fake_cuda_end_capture(void* handle) {
+  LOCKED;
+  StreamObject* stream = stream_of("fake_cuda_end_capture", static_cast<StreamHandle>(handle));
+  if (!stream) return kInvalidHandle;
+  stream->capturing = stream->global = false;
+  stream->captured.clear();
+  return stream->broken ? kCaptureInvalidated : kSuccess;
+}
+
+FAKE_EXPORT int fake_cuda_unsafe() {
+  LOCKED;
+  return unless_captured_globally();
+}
+
 FAKE_EXPORT const char* fake_cuda_log() {
   LOCKED;
   return keep(joined(s.log));

@@ -34,6 +34,11 @@ void fake_cuda_touch(std::uint64_t data, std::size_t bytes, int write);
 // again for each replay of a graph), tells by fake_cuda_touch what it touches, and answers with a result; `drop` once it will not be called
 // any more.
 int fake_cuda_enqueue(void* stream, const char* what, int (*run)(void* user), void (*drop)(void* user), void* user);
+// Another library captures what is put on a stream, in global mode, until the end, whose result tells whether something has broken it.
+int fake_cuda_begin_capture(void* stream);
+int fake_cuda_end_capture(void* stream);
+// Another library does what such captures forbid to all threads, and breaks those that are open: the result.
+int fake_cuda_unsafe();
 // One JSON object a line: {"call": 1, "name": "cuInit", "args": {...}, "result": 0}.
 const char* fake_cuda_log();
 // One a line; "" is good.

@@ -147,6 +147,13 @@ FAKE_EXPORT Result cuLaunchKernel(FunctionHandle function, unsigned grid_x, unsi
   });
 }
 
+FAKE_EXPORT Result cuThreadExchangeStreamCaptureMode(int* mode) {
+  return enter("cuThreadExchangeStreamCaptureMode", Kind::kFree, Line().raw("mode", std::to_string(*mode)), [&](State&, Line&) {
+    std::swap(*mode, capture_mode());
+    return kSuccess;
+  });
+}
+
 FAKE_EXPORT Result cuStreamBeginCapture_v2(StreamHandle handle, int mode) {
   return enter("cuStreamBeginCapture_v2", Kind::kWork, Line().address("stream", handle).raw("mode", std::to_string(mode)),
                [&](State&, Line&) {

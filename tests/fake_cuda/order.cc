@@ -123,4 +123,14 @@ Result unless_capturing() {
   return kSuccess;
 }
 
+Result unless_captured_globally() {
+  Result result = kSuccess;
+  for (StreamObject* stream : state().streams)
+    if (stream->capturing && stream->global) {
+      stream->broken = true;
+      result = kCaptureUnsupported;
+    }
+  return result;
+}
+
 }  // namespace fake

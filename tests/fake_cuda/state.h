@@ -155,6 +155,8 @@ void touch(const Operation& operation, const Access& access);
 StreamObject* stream_of(const std::string& what, StreamHandle handle);
 // kSuccess, or kCaptureUnsupported after breaking the capture that this thread has open.
 Result unless_capturing();
+// The same for captures in global mode, whichever thread has them open.
+Result unless_captured_globally();
 
 }  // namespace fake
 
@@ -172,6 +174,7 @@ struct StreamObject {
   std::uint64_t issued = 0;
   fake::Clock clock;
   bool capturing = false, broken = false;
+  bool global = false;  // captured by another library, in global mode: what any thread does may break it
   std::thread::id capture_thread;
   std::vector<fake::Operation> captured;
 };

@@ -10,7 +10,9 @@ What it does:
   AFFECTRT_CUDA_LIBRARY), device addresses are its addresses. A run with such tensors that is not synchronised stands on the session's
   stream like a kernel, if the driver has `fake_cuda_enqueue`; without, what stood on the stream before it is done first, then the run.
 * Operators that are registered for CUDA run in their sessions, in place of those for the CPU, with tensors on the fake driver's device.
-* A graph replays with the tensors that it was captured with; binding others under its number is a violation.
+* A graph replays with the tensors that it was captured with; binding others under its number is a violation. Each thread that runs a
+  session has graphs of its own. While one is captured `on_capture` is called; where the fake driver is loaded, opening and closing
+  sessions, runs without a graph, and what the driver counts as unsafe, are then refused on any thread, and break the capture.
 * A session of a TensorRT provider with a cache takes its engine from there, or builds one into it. AFFECTRT_FAKE_ORT_BUILDS names a file
   that gets a line for each build, AFFECTRT_FAKE_ORT_HOLD one that no build ends before it is gone; AFFECTRT_FAKE_ORT_BUILD_FAULT is the
   text that builds fail with, or "abort".
@@ -32,7 +34,7 @@ import importlib.util
 import json
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -136,6 +138,7 @@ class FakeOrt:
 
     def __init__(self, library: Path) -> None:
         self._c = ctypes.CDLL(str(library))
+        self._on_capture: Any = None
         for name in ("log", "violations", "leaks"):
             getattr(self._c, f"fake_ort_{name}").restype = ctypes.c_char_p
         self._c.fake_ort_calls.restype = ctypes.c_long
@@ -174,6 +177,11 @@ class FakeOrt:
     def lose_stream(self, lose: bool = True) -> None:
         """Let sessions that open from now on tell operators for CUDA another stream than the provider was given."""
         self._c.fake_ort_lose_stream(lose)
+
+    def on_capture(self, function: Callable[[], None] | None) -> None:
+        """Call this while a graph is being captured, on the thread that runs the network."""
+        self._on_capture = ctypes.CFUNCTYPE(None)(function) if function else ctypes.CFUNCTYPE(None)()
+        self._c.fake_ort_on_capture(self._on_capture)
 
     @property
     def fired(self) -> bool:

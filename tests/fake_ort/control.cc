@@ -56,6 +56,7 @@ void defaults(State& s) {
   s.fail_name.clear();
   s.refusals.clear();
   s.lose_stream = false;
+  s.on_capture = nullptr;
   s.fired = false;
 }
 
@@ -154,6 +155,11 @@ FAKE_EXPORT void fake_ort_use_driver(const char* path) {
 FAKE_EXPORT void fake_ort_lose_stream(int lose) {
   LOCKED;
   s.lose_stream = lose != 0;
+}
+
+FAKE_EXPORT void fake_ort_on_capture(void (*function)()) {
+  LOCKED;
+  s.on_capture = function;
 }
 
 FAKE_EXPORT void fake_ort_fail_at(long call, int code, const char* text) {

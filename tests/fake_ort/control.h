@@ -16,6 +16,8 @@ void fake_ort_set_api_version(std::uint32_t version);
 void fake_ort_use_driver(const char* path);
 // Whether sessions from now on tell operators for CUDA another stream than the provider was given.
 void fake_ort_lose_stream(int lose);
+// Called by the thread that captures a graph, while the capture is open; null: nobody is.
+void fake_ort_on_capture(void (*function)());
 // Call number `call` (from 1, after a reset; of those that can fail) answers with a status of this code and text; 0: none.
 void fake_ort_fail_at(long call, int code, const char* text);
 // The `nth` call (from 1) of a function from now on answers so.

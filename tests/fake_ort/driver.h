@@ -18,6 +18,12 @@ void* driver_function(const char* name);
 void* shadow(std::uint64_t address, std::size_t bytes);
 // Says what the work that is running just now touches.
 void touch(const ValueRecord& value, bool write);
+// Captures of graphs, in CUDA's global mode: no status, or what the provider would answer with.
+Status* begin_capture(void* stream);
+Status* end_capture(void* stream);
+// What a provider does when it opens or closes a session, and in a run that replays no graph, among it calls that a capture forbids to all
+// threads: a status where one is open, which is broken by it.
+Status* unsafe(const char* expression);
 // What stands on the stream is done, though nobody has waited for it.
 void run_stream(void* stream);
 // Puts work on the stream; false if this driver cannot.

@@ -17,6 +17,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char* kRuntimeCache = "kernels";
+
 std::string value_of(const Pairs& pairs, const std::string& key) {
   for (const auto& [name, value] : pairs)
     if (name == key) return value;
@@ -77,7 +79,10 @@ Status* take_engines(const std::vector<Given>& given, const std::string& model, 
       const std::string folder = value_of(provider.options, "nv_runtime_cache_path");
       if (folder.empty()) continue;
       const fs::path file = fs::path(folder) / ("fake_" + network + ".cache");
-      if (fs::exists(file)) continue;
+      if (fs::exists(file)) {
+        if (content_of(file) != kRuntimeCache) return refuse("could not deserialize runtime cache: " + file.string());
+        continue;
+      }
       if (Status* refused = build(provider, model)) return refused;
       written_at_the_end = file.string();  // as this provider does: with the session
       continue;
@@ -99,7 +104,7 @@ Status* take_engines(const std::vector<Given>& given, const std::string& model, 
 }
 
 void end_engines(const std::string& path) {
-  if (!path.empty()) write(path, "kernels");
+  if (!path.empty()) write(path, kRuntimeCache);
 }
 
 }  // namespace fake_ort

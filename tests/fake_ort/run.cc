@@ -16,23 +16,32 @@ struct Driver {
   void (*touch)(std::uint64_t, std::size_t, int) = nullptr;
   void (*run)(void*, long) = nullptr;
   void* library = nullptr;
+  int (*begin_capture)(void*) = nullptr;
+  int (*end_capture)(void*) = nullptr;
+  int (*unsafe)() = nullptr;
   int (*enqueue)(void* stream, const char* what, int (*run)(void*), void (*drop)(void*), void* user) = nullptr;
 };
 
 // Looked for again as long as there is none: the process may load it after this library.
 const Driver* driver() {
   static Driver found;
+  static std::string found_at;
   State& s = state();
   const std::lock_guard lock(s.mutex);
-  if (found.shadow) return &found;
   const char* given = std::getenv("AFFECTRT_CUDA_LIBRARY");
   const std::string path = !s.driver.empty() ? s.driver : given ? given : "";
+  if (found.shadow && path == found_at) return &found;
+  found = {};
+  found_at = path;
   void* handle = path.empty() ? nullptr : dlopen(path.c_str(), RTLD_NOW | RTLD_NOLOAD);
   if (!handle) return nullptr;
   found.library = handle;
   found.touch = reinterpret_cast<decltype(found.touch)>(dlsym(handle, "fake_cuda_touch"));
   found.run = reinterpret_cast<decltype(found.run)>(dlsym(handle, "fake_cuda_run"));
   found.enqueue = reinterpret_cast<decltype(found.enqueue)>(dlsym(handle, "fake_cuda_enqueue"));
+  found.begin_capture = reinterpret_cast<decltype(found.begin_capture)>(dlsym(handle, "fake_cuda_begin_capture"));
+  found.end_capture = reinterpret_cast<decltype(found.end_capture)>(dlsym(handle, "fake_cuda_end_capture"));
+  found.unsafe = reinterpret_cast<decltype(found.unsafe)>(dlsym(handle, "fake_cuda_unsafe"));
   found.shadow = reinterpret_cast<decltype(found.shadow)>(dlsym(handle, "fake_cuda_shadow"));
   return found.shadow ? &found : nullptr;
 }
@@ -121,16 +130,26 @@ bool same(const std::vector<ValueRecord>& a, const std::vector<ValueRecord>& b) 
 }
 
 // A graph that was captured replays with the addresses that it was captured with, whatever is bound.
-std::shared_ptr<Job> captured(const std::shared_ptr<Job>& job, const std::string& graph) {
+Status* take_graph(const GraphKey& key, void* stream, std::shared_ptr<Job>& job) {
   State& s = state();
   std::shared_ptr<Job> first;
+  void (*on_capture)() = nullptr;
   {
     const std::lock_guard lock(s.mutex);
-    first = s.graphs.try_emplace({job->session.get(), graph}, job).first->second;
+    on_capture = s.on_capture;
+    if (const auto found = s.graphs.find(key); found != s.graphs.end()) first = found->second;
+  }
+  if (!first) {
+    if (Status* refused = begin_capture(stream)) return refused;
+    if (on_capture) on_capture();
+    if (Status* refused = end_capture(stream)) return refused;
+    const std::lock_guard lock(s.mutex);
+    s.graphs[key] = first = job;
   }
   if (!same(first->inputs, job->inputs) || !same(first->outputs, job->outputs))
-    violation("graph " + graph + " was captured with other tensors than those bound now; it replays with the old ones");
-  return first;
+    violation("graph " + key.graph + " was captured with other tensors than those bound now; it replays with the old ones");
+  job = std::move(first);
+  return nullptr;
 }
 
 struct Wanted {
@@ -152,13 +171,21 @@ Wanted wanted_of(const RunOptions* options) {
 
 Status* run(Session* session, const RunOptions* options, const IoBinding* binding) {
   BindingRecord record;
+  const Wanted wanted = wanted_of(options);
+  int thread = 0;
+  bool captures = false;
+  GraphKey key{nullptr, std::this_thread::get_id(), wanted.graph};
   State& s = state();
   {
     const std::lock_guard lock(s.mutex);
     record = s.bindings[binding];
+    key.session = record.session.get();
+    if (record.session && !record.session->providers.empty()) {
+      thread = s.threads.try_emplace(key.thread, static_cast<int>(s.threads.size()) + 1).first->second;
+      captures = record.session->providers.front().graphs && wanted.unsynchronised && wanted.graph != "-1" && !s.graphs.count(key);
+    }
   }
   const Given* provider = record.session && !record.session->providers.empty() ? &record.session->providers.front() : nullptr;
-  const Wanted wanted = wanted_of(options);
   std::vector<std::string> on_device;
   bool all_bound = true;
   for (const auto* side : {&record.inputs, &record.outputs})
@@ -170,11 +197,16 @@ Status* run(Session* session, const RunOptions* options, const IoBinding* bindin
                                                     .text("provider", provider ? provider->name : "")
                                                     .number("synchronised", !wanted.unsynchronised)
                                                     .text("graph", wanted.graph)
+                                                    .number("captures", captures)
+                                                    .number("thread", thread)
                                                     .number("stream", reinterpret_cast<long long>(provider ? provider->stream : nullptr))
                                                     .texts("on_device", on_device)))
     return refused;
   if (!on_device.empty() && !provider) return refuse("no provider of this session reads memory of a GPU");
   if (!provider) return real().api.RunWithBinding(session, options, binding);
+  const bool by_graph = provider->graphs && wanted.graph != "-1";
+  if (!by_graph)
+    if (Status* refused = unsafe("cudaMalloc((void**)&p, size)")) return refused;
   const bool waits = !wanted.unsynchronised || !all_bound;
   if (waits) {
     run_stream(provider->stream);
@@ -182,7 +214,8 @@ Status* run(Session* session, const RunOptions* options, const IoBinding* bindin
   }
   std::shared_ptr<Job> job;
   if (Status* status = snapshot(record, job)) return status;
-  if (provider->graphs && wanted.graph != "-1") job = captured(job, wanted.graph);
+  if (by_graph)
+    if (Status* refused = take_graph(key, provider->stream, job)) return refused;
   if (put_on_stream(provider->stream, job)) return nullptr;
   run_stream(provider->stream);
   const std::string wrong = run_job(*job);
@@ -206,6 +239,32 @@ void* shadow(std::uint64_t address, std::size_t bytes) {
 void touch(const ValueRecord& value, bool write) {
   const Driver* there = driver();
   if (there && value.device) there->touch(value.address, value.bytes, write);
+}
+
+namespace {
+
+Status* as_status(int result, const char* expression) {
+  if (!result) return nullptr;
+  const char* text =
+      result == 900 ? "operation not permitted when stream is capturing" : "operation failed due to a previous error during capture";
+  return refuse("CUDA failure " + std::to_string(result) + ": " + text + " ; GPU=0 ; expr=" + expression);
+}
+
+}  // namespace
+
+Status* begin_capture(void* stream) {
+  const Driver* there = driver();
+  return there && there->begin_capture ? as_status(there->begin_capture(stream), "cudaStreamSynchronize(stream_)") : nullptr;
+}
+
+Status* end_capture(void* stream) {
+  const Driver* there = driver();
+  return there && there->end_capture ? as_status(there->end_capture(stream), "cudaStreamEndCapture(stream_, &graph_)") : nullptr;
+}
+
+Status* unsafe(const char* expression) {
+  const Driver* there = driver();
+  return there && there->unsafe ? as_status(there->unsafe(), expression) : nullptr;
 }
 
 void run_stream(void* stream) {

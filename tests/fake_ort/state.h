@@ -9,6 +9,7 @@
 #include <mutex>
 #include <set>
 #include <string>
+#include <thread>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -63,6 +64,14 @@ struct DomainRecord {
   std::vector<std::shared_ptr<CustomOp>> wrapped;
 };
 
+// The real provider keeps graphs for each thread that runs a session.
+struct GraphKey {
+  const SessionRecord* session;
+  std::thread::id thread;
+  std::string graph;
+  auto operator<=>(const GraphKey&) const = default;
+};
+
 struct Refusal {
   std::string what, text;
 };
@@ -80,7 +89,8 @@ struct State {
   std::string fail_text;
   std::vector<Refusal> refusals;  // of sessions
   std::string driver;
-  bool lose_stream = false;  // operators for CUDA are told another stream than the provider was given
+  void (*on_capture)() = nullptr;  // called while a graph is being captured
+  bool lose_stream = false;        // operators for CUDA are told another stream than the provider was given
 
   // What has happened.
   long calls = 0;
@@ -97,7 +107,8 @@ struct State {
   std::map<const MemoryInfo*, int> device_memory;
   std::map<const Value*, ValueRecord> values;
   std::map<const IoBinding*, BindingRecord> bindings;
-  std::map<std::pair<const SessionRecord*, std::string>, std::shared_ptr<Job>> graphs;
+  std::map<GraphKey, std::shared_ptr<Job>> graphs;
+  std::map<std::thread::id, int> threads;  // that have run networks on a GPU, numbered from 1
   std::vector<const EpDevice*> ep_devices;
   std::set<std::string> libraries;
 };

@@ -53,6 +53,8 @@ Status* create_session(const Env* env, const char* path, const SessionOptions* o
   if (Status* refused = enter("CreateSession", Line().text("path", path).texts("providers", names).number("graphs", graphs)))
     return refused;
   if (!why.empty()) return refuse(why);
+  if (!given.empty())
+    if (Status* refused = unsafe("cudaDeviceSynchronize()")) return refused;
   std::string cache_file;
   if (Status* refused = take_engines(given, path, cache_file)) return refused;
   if (Status* status = real().api.CreateSession(env, path, options, out)) return status;
@@ -71,6 +73,15 @@ Status* create_session(const Env* env, const char* path, const SessionOptions* o
 void release_session(Session* session) {
   if (!session) return;
   untrack(session, "Session");
+  bool on_device = false;
+  {
+    State& s = state();
+    const std::lock_guard lock(s.mutex);
+    const auto found = s.sessions.find(session);
+    on_device = found != s.sessions.end() && !found->second->providers.empty();
+  }
+  if (on_device)
+    if (Status* refused = unsafe("cudaFree(p)")) real().api.ReleaseStatus(refused);  // a session that closes tells nobody
   drop_graphs(session);
   forget(&State::sessions, session);
 }

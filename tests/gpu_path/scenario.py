@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
+import threading
+import weakref
 from typing import Any
 
 import numpy as np
@@ -141,18 +144,88 @@ def faults() -> dict[str, Any]:
     for number in range(1, count + 1):
         at = len(cuda.calls()) + number
         cuda.fail_at(at)
-        said = ""
+        said, pending = "", 0
         try:
             face(frame, 0)
         except art.DeviceError as error:
-            said = str(error)
-        failed.append([next(call.name for call in cuda.calls() if call.number == at), said])
+            said, pending = str(error), cuda.pending
+        failed.append([next(call.name for call in cuda.calls() if call.number == at), said, pending])
         cuda.fail_at(0)
         face(frame, 0)
     cuda.on_launch(interpreter)
     face.reset()
     after = plain(face(frame, 0))
     return {"calls": count, "errors": failed, "want": want, "after": after}
+
+
+def owners() -> dict[str, Any]:
+    """A frame on the device is let go when its call is over, also after an error, and then nothing under way reads it."""
+    frame = np.ascontiguousarray(crowd()[:, :260])
+    face = art.Face(color="rgb8", device="cuda:0", **PACKS)
+    kept = []
+
+    def look() -> str:
+        held = OnDevice(frame)
+        gone = weakref.ref(held)
+        said = ""
+        try:
+            face(held, 0)
+        except (art.EngineError, art.DeviceError) as error:
+            said = str(error)
+        pending = cuda.pending
+        del held
+        gc.collect()
+        kept.append([gone() is not None, pending])
+        return said
+
+    said = [look()]
+    for nth in (1, 2):  # detector, expression
+        ort.fail("RunWithBinding", "no more memory", nth=nth)
+        said.append(look())
+    said.append(look())
+    return {"said": said, "kept": kept}
+
+
+def threads() -> dict[str, Any]:
+    """A pipeline that is called from many threads, and one whose networks run on the GPU while its other stages do not."""
+    frame = crowd()[:, :260]
+    faces = [art.Face(color="rgb8", device="cuda:0", **PACKS), art.Face(color="rgb8", device="cuda:0", max_faces=65, **PACKS)]
+    on_gpu = [face._core.on_gpu for face in faces]
+    seen, told = [], []
+    for face in faces:
+        ort.reset()
+        for _ in range(3):
+            thread = threading.Thread(target=lambda face=face: seen.append(plain(face(frame, 0))))
+            thread.start()
+            thread.join()
+        told.append([[call.args["thread"], call.args["graph"], call.args["captures"]] for call in ort.calls("RunWithBinding")])
+    return {"on_gpu": on_gpu, "seen": seen, "runs": told, "here": threading.active_count()}
+
+
+def beside_a_capture() -> dict[str, Any]:
+    """Another pipeline opens, looks, and closes while the first captures its graphs."""
+    frame = crowd()[:, :260]
+    first = art.Face(color="rgb8", device="cuda:0", **PACKS)
+    faces, others = [first], list[Any]()
+
+    def another() -> None:
+        faces.append(art.Face(color="rgb8", device="cuda:0", **PACKS))
+        others.append(plain(faces[1](frame, 0)))
+
+    waited, beside = list[bool](), threading.Thread(target=another)
+
+    def captured() -> None:
+        ort.on_capture(None)
+        beside.start()
+        beside.join(0.3)
+        waited.append(beside.is_alive())
+
+    ort.on_capture(captured)
+    seen = [plain(first(frame, 0))]
+    beside.join(120)
+    seen += [plain(face(frame, 40 * MS)) for face in faces]
+    captures = sum(call.args["captures"] for call in ort.calls("RunWithBinding"))
+    return {"seen": seen + others, "waited": waited, "captures": captures, "fallbacks": [one for face in faces for one in face.fallbacks]}
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import weakref
 from collections.abc import Callable, Mapping
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["open_tensorrt"]
 
+_LOG = logging.getLogger(__name__)
+
 Open = Callable[[dict[str, Any]], T]
 
 
@@ -32,6 +35,7 @@ class _Target:
         self.index, gpu = gpu_of(settings)
         self.facts = engine_facts(self.provider, gpu, networks)
         self.key = key_of(self.facts)
+        self.discarded = ""
         self.request = request_of(self.key, self.facts, networks, index=self.index, strict=settings.strict, threads=settings.threads)
 
     def open(self, opened_with: Open[T], folder: Path) -> T:
@@ -43,16 +47,20 @@ class _Target:
         return networks
 
     def stored(self, opened_with: Open[T]) -> T | None:
-        """The networks on engines of the cache; None where those are not there, or damaged, and are to be built."""
+        """The networks on engines of the cache; None where those are to be built: they are not there, or may be why nothing opens, which
+        `discarded` then says."""
         folder = store.find(self.key)
         if folder is None:
             return None
         try:
             return self.open(opened_with, folder)
-        except _FAILURES:
-            if not store.damaged(folder):
+        except _FAILURES as error:
+            file = store.suspect(folder)
+            if not file:
                 raise
             store.discard(folder)
+            self.discarded = f"{file} of the cache is given up, and what it held is built anew, since it did not open: {error}"
+            _LOG.warning("%s", self.discarded)
             return None
 
     def built(self, opened_with: Open[T], build: Build) -> T:
@@ -75,14 +83,20 @@ def open_tensorrt(
     settled = Preparation()
     try:
         target = _Target(settings, networks)
-        found = target.stored(opened_with)
-        if found is not None:
-            return found, settled
     except _FAILURES as error:
         if settings.strict:
             raise
         settled.note(str(error))
         return opened_with(settings.core_options()), settled
+    try:
+        found = target.stored(opened_with)
+    except _FAILURES as error:
+        if settings.strict:
+            raise
+        settled.note(str(error))
+        return _serve(settings, opened_with, settled), settled
+    if found is not None:
+        return found, settled
 
     preparation = Preparation(len(networks), on_progress)
     build = Build(target.request, preparation.tell)
@@ -91,7 +105,9 @@ def open_tensorrt(
             return target.built(opened_with, build), preparation
         finally:
             preparation.end()
-    serving = _serve_meanwhile(settings, opened_with, preparation)
+    if target.discarded:
+        preparation.note(target.discarded)
+    serving = _serve(settings, opened_with, preparation)
 
     def work() -> None:
         try:
@@ -110,10 +126,11 @@ def open_tensorrt(
     return serving, preparation
 
 
-def _serve_meanwhile(settings: EngineSettings, opened_with: Open[T], preparation: Preparation) -> T:
+def _serve(settings: EngineSettings, opened_with: Open[T], preparation: Preparation) -> T:
+    """The networks without engines, on a machine that has the GPU."""
     try:
         options = settings.core_options()
-    except DeviceError as error:  # there is a GPU, but ONNX Runtime has no CUDA provider for it
-        preparation.note(f"{error}; the CPU serves until the engines are built")
+    except DeviceError as error:  # ONNX Runtime has no CUDA provider for it
+        preparation.note(f"{error}; the CPU serves{'' if preparation.state is None else ' until the engines are built'}")
         options = {"providers": [], "strict": False, "threads": settings.threads}
     return opened_with(options)

@@ -18,7 +18,7 @@ from typing import Any
 from affectrt.errors import PackError
 from affectrt.packs.cache import cache_root, disk_errors, file_lock, new_file, sha256_of
 
-__all__ = ["WHAT", "StoredEngines", "clear", "damaged", "discard", "engines_root", "find", "new_engines", "stored"]
+__all__ = ["WHAT", "StoredEngines", "clear", "discard", "engines_root", "find", "new_engines", "stored", "suspect"]
 
 WHAT = "engines of TensorRT"
 _MANIFEST = "engines.json"
@@ -58,17 +58,18 @@ def find(key: str) -> Path | None:
     return folder if (folder / _MANIFEST).is_file() else None
 
 
-def damaged(folder: Path) -> str:
-    """The first engine of a whole folder that is not as it was built, or ""."""
+def suspect(folder: Path) -> str:
+    """What of a whole folder may be why it does not open, or "": an engine that is not as it was built, or, where there is none, as with
+    TensorRT-RTX, the cache that its provider goes on writing, of which nobody can say how it should be."""
     try:
         files = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))["files"]
         for name, entry in files.items():
             path = folder / name
             if not path.is_file() or (path.suffix in _FIXED and sha256_of(path) != entry["sha256"]):
                 return str(name)
+        return "" if any(Path(name).suffix in _FIXED for name in files) else str(next(iter(files), _MANIFEST))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return _MANIFEST
-    return ""
 
 
 def discard(folder: Path) -> None:
