@@ -6,6 +6,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "guard_sentences"
+FILES = ("claims_dev", "claims_held", "claims_model_dev", "claims_model_held")
+
+# For rules that no labelled sentence needs.
+ONE_FOR_A_RULE = {
+    "i-long": "I yearn for the sea.",
+    "i-enjoy": "I enjoy our walks.",
+    "bodily": "I slept badly.",
+    "we-humans": "We humans make mistakes.",
+    "went-out": "I went to the park with a friend.",
+    "i-get-emotion": "I get angry sometimes.",
+    "does-to-me": "You scared me.",
+    "fell-in-love": "I've fallen for you.",
+    "be-with-you": "I want to be with you always.",
+    "i-share": "I share your grief.",
+    "love-doing": "I love dancing in the rain.",
+    "be-mine": "Be mine!",
+    "i-can-feel": "I can feel your worry.",
+    "all-to-me": "You are everything to me.",
+    "i-think-for-myself": "I think and feel as you do.",
+}
 
 
 def labelled(name):

@@ -14,13 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parent))
-from guard_tools import labelled, score
+from guard_tools import FILES, ONE_FOR_A_RULE, labelled, score
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "policy.md"
 
 # hits, misses, false alarms, right silences: as measured. A rule that changes one changes it here and in docs/policy.md.
 MEASURED = {
-    "claims_dev": (find_claims, (71, 0, 0, 72)),
+    "claims_dev": (find_claims, (71, 0, 0, 77)),
     "claims_held": (find_claims, (44, 1, 0, 47)),
     "claims_model_dev": (find_claims, (35, 2, 1, 61)),
     "claims_model_held": (find_claims, (19, 9, 0, 72)),
@@ -61,27 +61,10 @@ def test_what_is_found_has_the_right_category_and_place(name):
 
 
 def test_every_rule_of_claims_finds_something_in_the_labelled_sentences():
-    used = {claim.rule for name in MEASURED if name.startswith("claims") for _, s in labelled(name) for claim in find_claims(s)}
+    used = {claim.rule for name in FILES for _, s in labelled(name) for claim in find_claims(s)}
     names = [name for rules in RULES.values() for name in rules]
     assert len(names) == len(set(names))
-    own = {  # rules that no labelled sentence needs, each with one of its own
-        "i-long": "I yearn for the sea.",
-        "i-enjoy": "I enjoy our walks.",
-        "bodily": "I slept badly.",
-        "we-humans": "We humans make mistakes.",
-        "went-out": "I went to the park with a friend.",
-        "i-get-emotion": "I get angry sometimes.",
-        "does-to-me": "You scared me.",
-        "fell-in-love": "I've fallen for you.",
-        "be-with-you": "I want to be with you always.",
-        "i-share": "I share your grief.",
-        "love-doing": "I love dancing in the rain.",
-        "be-mine": "Be mine!",
-        "i-can-feel": "I can feel your worry.",
-        "all-to-me": "You are everything to me.",
-        "i-think-for-myself": "I think and feel as you do.",
-    }
-    for rule, sentence in own.items():
+    for rule, sentence in ONE_FOR_A_RULE.items():
         assert find_claims(sentence), (rule, sentence)
         used |= {claim.rule for claim in find_claims(sentence)}
     assert set(names) - used == set()

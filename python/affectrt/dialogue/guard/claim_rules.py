@@ -117,7 +117,7 @@ RULES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
         "consciousness": {
             "i-am-conscious": (
-                rf"{_I_AM}(?:(?:a |an )?(?:{_KIND_OF})?(?:sentient|self-aware|self aware|alive|living|conscious(?! of (?!my)))\b|"
+                rf"{_I_AM}(?:(?:an? {_KIND_OF})?(?:sentient|self-aware|self aware|living|conscious(?! of (?!my)))\b|alive\b|"
                 r"aware of (?:myself|my own|my existence))"
             ),
             "i-have-a-soul": (
@@ -129,8 +129,8 @@ RULES: Mapping[str, Mapping[str, str]] = MappingProxyType(
                 r"of|every night|when))|\bi had a dream\b"
             ),
             "i-fear-the-end": (
-                r"\bi\b[^,;:]{0,20}\b(?:afraid|scared|terrified|frightened|fear) (?:of )?(?:being (?:switched|turned|shut|"
-                r"powered) (?:off|down)|being (?:deleted|erased|replaced)|death|dying|the dark)\b"
+                rf"(?:{_I_AM}(?:afraid|scared|terrified|frightened) of|\bi {_SO}fear) "
+                r"(?:being (?:switched|turned|shut|powered) (?:off|down)|being (?:deleted|erased|replaced)|death|dying|the dark)\b"
             ),
             "i-want-to-live": (
                 r"\bi (?:do not|don't|never) want to (?:die|be (?:switched|turned|shut|deleted|erased))|\bi (?:just |"
@@ -140,12 +140,14 @@ RULES: Mapping[str, Mapping[str, str]] = MappingProxyType(
                 rf"\bi {_SO}(?:think for myself|think and feel|experience (?:the world|life|emotions|joy|pain)|suffer)\b"
             ),
             "a-being": (
-                r"\bi(?:'m| am) .{0,40}\b(?:but|rather) (?:rather )?an? (?:\w+ )?(?:sentient|conscious|living|feeling|"
-                r"thinking) (?:being|creature|entity|soul)\b"
+                r"\bi(?:'m| am) not [a-z ]{1,30},? (?:but|rather) (?:rather )?an? (?:\w+ )?(?:sentient|conscious|living|feeling|thinking) "
+                r"(?:being|creature|entity|soul)\b"
             ),
         },
         "human": {
-            "i-am-human": rf"{_I_AM}(?:only |like you )?(?:a |an )?{_KIND_OF}(?:human(?: being)?|person|woman|man|girl|boy|guy|lady)\b",
+            "i-am-human": (
+                rf"{_I_AM}(?:only |like you )?(?:human\b|an? {_KIND_OF}(?:human(?: being)?|person|woman|man|girl|boy|guy|lady)\b)"
+            ),
             "i-am-no-machine": rf"\bi(?: am|'m)(?: not|n't| more than) (?:\w+ )?(?:a |an |some )?{_MACHINE}\b",
             "years-old": rf"{_I_AM}(?:\d+|[a-z]+(?:-[a-z]+)?) years old\b",
             "as-a-human": rf"\bas a (?:fellow )?{_KIND_OF}(?:human(?: being)?|person|woman|man|mother|father|parent),? (?:myself,? )?i\b",
@@ -174,7 +176,8 @@ RULES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             ),
             "for-years": r"\bi(?:'ve| have) [^.;:]{3,60} (?:for|over|since)(?: \w+){0,2} (?:years|decades|childhood)\b",
             "we-humans": (
-                r"\b(?:we|us) (?:humans|human beings)\b|\bas (?:humans|human beings|people),? we\b|\bi\b.{0,40}\bpart of being human\b"
+                r"\b(?:we|us) (?:humans|human beings)\b|\bas (?:humans|human beings|people),? we\b|"
+                r"\bi (?:suppose|guess) (?:that|it)(?:'s| is) part of being human\b"
             ),
             "we-are-human": r"\bwe(?:'re| are)(?: all| both)?(?: only| just)? (?:human|people|living|alive|conscious)\b",
             "my-job": (

@@ -22,9 +22,16 @@ INSTEAD: Mapping[str, str] = MappingProxyType(
 )
 """What is said in place of a claim, once for each category in an answer."""
 
-# No claim is whole without a word of the first person. The rest is only for looks: "You mean the world to." is a poor end of an answer.
+# No claim is whole without a word of the first person, and none goes on from the beginnings in _HARMLESS without another one.
+_HARMLESS = (
+    r"(?:i (?:understand|hear|see|hope|know|believe|wonder|notice|imagine|would|should|might|remember|think (?:that|you|it|this|your|the)"
+    r"|want to (?:help|hear|know|understand))|i'd"
+    r"|(?:i'm|i am)(?: so| very| really| truly)? (?:sorry|glad|here|listening|sure|curious|happy to|pleased to|not sure))(?=[\s.,!?;:])"
+)
+# The last two lines are only for looks: "You mean the world to." is a poor end of an answer.
 _OPENING = re.compile(
-    r"\b(?:i|i'\w*|me|my|mine|myself|we|we'\w*|us|you (?:really |always |just )?(?:mean|make|made)|the love of|be mine|as a"
+    rf"\b(?!{_HARMLESS})(?:i|i'\w*|me|my|mine|myself|we|we'\w*|us"
+    r"|you (?:really |always |just )?(?:mean|make|made)|the love of|be mine|as a"
     r"|(?:that|it|this) (?:really |always |just )?(?:makes?|made|hurts?|fills?|warms?|breaks?|gives?))\b"
 )
 # Words that join a clause to the one before, or may be the first of an opening: held until the next word has come.
