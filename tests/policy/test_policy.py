@@ -253,6 +253,25 @@ def test_consents_and_refusals_land_in_the_log_without_a_name(tmp_path):
     assert len(list(log.events("Ada Lovelace"))) == 2
 
 
+def test_a_camera_that_is_refused_at_every_frame_does_not_flush_the_log(tmp_path):
+    now = [0]
+    policy = Policy(audit=AuditLog(tmp_path / "audit.jsonl"), clock=lambda: now[0])
+
+    def frames():
+        for _ in range(20):
+            assert not policy.allows("camera")
+            with pytest.raises(PermissionError):
+                policy.require("camera")
+
+    frames()
+    policy.grant("camera", valid_s=1)
+    now[0] = 10**9
+    frames()
+    policy.withdraw("camera")
+    frames()
+    assert [e.facts["why"] for e in policy.audit.events() if e.kind == "refused"] == ["never-asked", "expired", "withdrawn"]
+
+
 def test_a_consent_that_cannot_be_recorded_is_not_in_force_but_a_withdrawal_is(tmp_path, monkeypatch):
     policy = Policy(audit=AuditLog(tmp_path / "audit.jsonl"), consents=ConsentBook())
     policy.grant("camera")

@@ -35,6 +35,7 @@ _GENTLE = Retention(
 )
 _GENTLE_ABSTAIN = 0.6
 _GENTLE_DISCLOSE = 5
+_MANY = 1024
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,6 +80,7 @@ class Policy:
     audit: AuditLog | None = None
     clock: Callable[[], int] = time.time_ns
     """Nanoseconds since 1970, where a call is given no time."""
+    _told: set[tuple[str, str, str | None]] = field(default_factory=set, init=False, repr=False)
 
     def __post_init__(self) -> None:
         for name, kind in (
@@ -189,7 +191,8 @@ class Policy:
         """Pass if the modality may be used now.
 
         Raises:
-            ConsentError: It may not; the text says why and how to mend it. It is also an event ("refused") of the log, if there is one.
+            ConsentError: It may not; the text says why and how to mend it. The log, if there is one,
+                gets an event ("refused"), once until the reason or the consents change.
         """
         now = self._now(now_ns)
         if why := self._why_not(modality, partner, now):
@@ -268,6 +271,7 @@ class Policy:
 
     def _take(self, act: Consent, action: str) -> None:
         # The log first: what could not be recorded is not in force. A withdrawal is in force whatever happens to the log.
+        self._told.clear()
         if act.withdrawn:
             self.consents.add(act)
         if self.audit is not None:
@@ -279,8 +283,13 @@ class Policy:
             self.consents.add(act)
 
     def _refused(self, what: str, why: str, now_ns: int, partner: str | None = None) -> None:
-        if self.audit is not None:
-            self.audit.record("refused", now_ns, facts={"what": what, "why": why}, partner=partner)
+        """Once until something changes: a camera that is refused at every frame must not flush the log."""
+        if self.audit is None or (what, why, partner) in self._told:
+            return
+        self.audit.record("refused", now_ns, facts={"what": what, "why": why}, partner=partner)
+        if len(self._told) >= _MANY:
+            self._told.clear()
+        self._told.add((what, why, partner))
 
 
 def check_policy(policy: object) -> Policy | None:
