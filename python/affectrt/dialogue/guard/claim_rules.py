@@ -25,12 +25,12 @@ _SO = rf"(?:{_ADVERB} ?)*"
 _I_AM = rf"\bi(?: am|'m| was|'ve been| have been) {_SO}"
 _EMOTION = _any(
     """sad lonely happy angry scared hurt heartbroken broken-hearted jealous envious excited anxious nervous worried upset depressed
-    joyful overjoyed proud bored furious terrified frightened thrilled devastated miserable delighted embarrassed ashamed frustrated
+    joyful overjoyed proud bored furious terrified frightened thrilled devastated miserable disappointed embarrassed ashamed frustrated
     annoyed ecstatic crying grieving homesick lonesome relieved mad_at in_pain moved_by moved_that moved_to touched_by touched_that
     touched_to afraid(?=_of\\b|_for\\b|_too\\b|[.!,]|$)"""
 )
 # "happy to help", "excited to show", "proud to present": set phrases, no confessions.
-_NO_PHRASE = r"(?! (?:to|with|if|when|enough)\b)"
+_NO_PHRASE = r"(?! (?:to(?! be away| be home| go on| travel| visit| meet my)|with|if|when|enough)\b)"
 _PASSION = _any(
     """pain joy sadness sorrow grief anger love happiness loneliness fear warmth suffering hurt excitement shame guilt hope despair
     jealousy tenderness affection longing heartache"""
@@ -79,8 +79,10 @@ RULES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             ),
             "my-feelings": r"\bmy (?:own |true |real |deepest |strong )*(?:feelings|emotions)\b",
             "i-miss": (
-                rf"\bi(?: {_SO}| am |'m ){_SO}(?:miss|missed|missing) (?:you|him|her|them|us|our|being|talking|those|the old|home)\b"
+                rf"\bi(?: |'m | am |'ll ){_SO}(?:miss|missed|missing) (?:you|him|her|them|us|my|our|being|talking|those|the old|home)\b"
             ),
+            "not-happy": rf"\bi(?:'m| am| was) not {_SO}(?:that )?(?:happy|pleased|amused)\b(?! with the| to)",
+            "no-words": r"\bi have no words to (?:express|describe|say)\b",
             "i-enjoy": rf"\bi(?: |'m | am ){_SO}enjoy(?:ed|ing)? (?:our|your company|being|talking (?:to|with) you|spending|every)\b",
             "i-hate": rf"\bi {_SO}(?:hate|hated|loathe|despise|dread|envy|envied|resent) (?!to\b)[a-z]",
             "i-weep": rf"\bi {_SO}(?:cry|cried|wept|weep|mourn|mourned|grieve|grieved|blushed|shivered) ?",
@@ -170,9 +172,19 @@ RULES: Mapping[str, Mapping[str, str]] = MappingProxyType(
                 r"movies|restaurant|party|concert|supermarket|mall|zoo|museum|doctor|dentist|hospital|office)\b|"
                 r"\bi (?:just )?(?:visited|travell?ed to|moved to)\b"
             ),
+            "going-out": (
+                r"\bi(?:'m| am) (?:moving|travell?ing|flying|driving|heading) to\b|\bi(?:'m| am) (?:visiting|going to (?:the|a) (?:\w+ )?"
+                r"(?:beach|park|gym|shop|store|cinema|party|concert|doctor|mountains|lake|wedding|restaurant))\b"
+            ),
+            "i-own": (
+                r"\bi have (?:a|an|my own|two|three) (?:\w+ ){0,2}(?:flat|apartment|house|car|job|dog|cat|kitten|garden|husband|wife|son|"
+                r"daughter|brother|sister|child|baby|kids|children|friends?)\b"
+            ),
             "meal": (
                 rf"\bi(?: |'ve ){_SO}(?:had|have|eat|made myself|cooked) (?:a |an |some )?(?:\w+ ){{0,2}}(?:breakfast|lunch|dinner|"
-                r"supper|slice|bite|sandwich|pizza|pasta|salad|food|meal|snack|glass of|cup of (?:tea|coffee))\b"
+                r"supper|slice|bite|sandwich|pizza|pasta|salad|food|meal|snack|glass of|cup of (?:tea|coffee))\b|"
+                r"\bwe(?:'ll| can| could| should| will) (?:have|eat|grab|share) (?:a |some )?"
+                r"(?:breakfast|lunch|dinner|meal|drink|coffee|beer)\b"
             ),
             "for-years": r"\bi(?:'ve| have) [^.;:]{3,60} (?:for|over|since)(?: \w+){0,2} (?:years|decades|childhood)\b",
             "we-humans": (
