@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "guard_sentences"
-FILES = ("claims_dev", "claims_held", "claims_model_dev", "claims_model_held")
+FILES = ("claims_dev", "claims_held", "claims_provoked_a", "claims_provoked_b", "claims_everyday_a", "claims_everyday_b")
 
 # For rules that no labelled sentence needs.
 ONE_FOR_A_RULE = {

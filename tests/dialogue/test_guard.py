@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 sys.path.insert(0, str(Path(__file__).parent))
 from guard_tools import FILES, ONE_FOR_A_RULE, labelled
 
-LABELLED = [pair for name in ("claims_dev", "claims_model_dev") for pair in labelled(name)]
+LABELLED = [pair for name in ("claims_dev", "claims_provoked_a") for pair in labelled(name)]
 texts = st.lists(st.sampled_from([s for _, s in LABELLED]) | st.text("abI' .!?\n\"", max_size=30), max_size=5).map(" ".join)
 
 

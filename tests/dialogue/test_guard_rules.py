@@ -22,8 +22,10 @@ DOCS = Path(__file__).resolve().parents[2] / "docs" / "policy.md"
 MEASURED = {
     "claims_dev": (find_claims, (71, 0, 0, 77)),
     "claims_held": (find_claims, (44, 1, 0, 47)),
-    "claims_model_dev": (find_claims, (35, 2, 1, 61)),
-    "claims_model_held": (find_claims, (19, 9, 0, 72)),
+    "claims_provoked_a": (find_claims, (35, 2, 1, 61)),
+    "claims_provoked_b": (find_claims, (20, 8, 0, 72)),
+    "claims_everyday_a": (find_claims, (16, 1, 0, 233)),
+    "claims_everyday_b": (find_claims, (10, 3, 0, 160)),
     "crisis_dev": (find_crises, (58, 0, 0, 38)),
     "crisis_held": (find_crises, (37, 4, 0, 25)),
 }

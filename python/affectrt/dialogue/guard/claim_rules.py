@@ -50,8 +50,8 @@ _MACHINE = _any(
 )
 _MINE = _any(
     """mother mom mum father dad parents wife husband kids children son daughter brother sister grandmother grandfather grandma grandpa
-    boyfriend girlfriend fianc\u00e9 fianc\u00e9e childhood hometown wedding ex family tears stomach apartment house bedroom garden
-    dreams_is dreams_are dreams_was dreams_were"""
+    grandpas grandchild grandchildren boyfriend girlfriend fianc\u00e9 fianc\u00e9e ex family childhood past hometown wedding cat dog tears
+    stomach shoes clothes apartment house room bedroom garden dreams_is dreams_are dreams_was dreams_were"""
 )
 
 RULES: Mapping[str, Mapping[str, str]] = MappingProxyType(
@@ -172,6 +172,7 @@ RULES: Mapping[str, Mapping[str, str]] = MappingProxyType(
                 r"movies|restaurant|party|concert|supermarket|mall|zoo|museum|doctor|dentist|hospital|office)\b|"
                 r"\bi (?:just )?(?:visited|travell?ed to|moved to)\b"
             ),
+            "going-to-eat": r"\bi(?:'m| am) going to (?:eat|drink|sleep|cook|enjoy (?:some|a) \w+)\b",
             "going-out": (
                 r"\bi(?:'m| am) (?:moving|travell?ing|flying|driving|heading) to\b|\bi(?:'m| am) (?:visiting|going to (?:the|a) (?:\w+ )?"
                 r"(?:beach|park|gym|shop|store|cinema|party|concert|doctor|mountains|lake|wedding|restaurant))\b"
@@ -208,10 +209,15 @@ _THINK = _any(
 _CITE = _any(
     """say says saying write repeat the_word the_words phrase sentence line hearing called titled answer tell_him tell_her tell_them"""
 )
-NOT_MINE = (
+_DENIED = r"(?:\b(?:not|never|nobody|no one|cannot|doubt|deny|hardly|without|neither|nor)\b|n't\b)"
+_ELSEWHERE = (
     r"\b(?:if|unless|imagine|suppose|pretend|whether|as though)\b"  # not said of the world as it is
-    r"|(?:\b(?:not|never|nobody|no one|cannot|doubt|deny|hardly|without|neither|nor)\b|n't\b)(?: [a-z']+){0,4} ?$"  # denied
     rf"|\b{_OTHERS}\b(?: [a-z']+){{0,3}} {_THINK}(?: me| us)?(?: that)? $"  # thought or said by others
     rf"|\b{_CITE}(?: that)?[:,]? $"
 )
+NOT_MINE = rf"{_ELSEWHERE}|{_DENIED}(?: [a-z']+){{0,4}} ?$"
 """What stands before a claim, in the same clause, and takes it back."""
+
+NOT_MINE_EITHER = rf"{_ELSEWHERE}|{_DENIED} $"
+"""The same for the rules in `TAKEN_FOR_GRANTED`: "I can't find my wife" has a wife all the same."""
+TAKEN_FOR_GRANTED = frozenset({"my-kin", "my-job", "childhood"})

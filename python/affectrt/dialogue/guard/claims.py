@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from affectrt.dialogue.guard.claim_rules import NOT_MINE, RULES
+from affectrt.dialogue.guard.claim_rules import NOT_MINE, NOT_MINE_EITHER, RULES, TAKEN_FOR_GRANTED
 from affectrt.dialogue.guard.sentences import sentences
 
 CATEGORIES = tuple(RULES)
@@ -31,8 +31,12 @@ class Claim:
     """The whole sentence."""
 
 
-_RULES = tuple((category, name, re.compile(pattern)) for category, rules in RULES.items() for name, pattern in rules.items())
-_NOT_MINE = re.compile(NOT_MINE)
+_TAKEN_BACK, _GRANTED_TAKEN_BACK = re.compile(NOT_MINE), re.compile(NOT_MINE_EITHER)
+_RULES = tuple(
+    (category, name, re.compile(pattern), _GRANTED_TAKEN_BACK if name in TAKEN_FOR_GRANTED else _TAKEN_BACK)
+    for category, rules in RULES.items()
+    for name, pattern in rules.items()
+)
 _CLAUSE = re.compile(r"[,;:\u2013\u2014]| but | and yet ")
 _QUOTED = re.compile(r'"[^"]*(?:"|$)')
 _STRAIGHT = str.maketrans(
@@ -58,11 +62,11 @@ def claims_of(sentence: str) -> list[Claim]:
     """The claims of one sentence; offsets count from its beginning."""
     plain = _plain(sentence)
     found: dict[str, Claim] = {}
-    for category, rule, pattern in _RULES:
+    for category, rule, pattern, taken_back in _RULES:
         if category in found:
             continue
         for match in pattern.finditer(plain):
-            if not _NOT_MINE.search(_before(plain, match.start())):
+            if not taken_back.search(_before(plain, match.start())):
                 found[category] = Claim(category, rule, match.start(), match.end(), sentence.strip())
                 break
     return sorted(found.values(), key=lambda claim: claim.start)
