@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -175,6 +176,38 @@ def test_a_checkpoint_is_told_and_read(sample):
     for bad in ("", "7", "7:", "x:" + "0" * 64, "7:" + "g" * 64, "-1:" + "0" * 64, "²:" + "0" * 64):
         with pytest.raises(ValueError, match="expected a checkpoint"):
             Checkpoint.parse(bad)
+
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from(["0" * 64, "opened", "reply"])
+values = st.recursive(scalars, lambda v: st.lists(v, max_size=2) | st.dictionaries(st.text(max_size=3), v, max_size=2), max_leaves=4)
+NAMES = ("at_ns", "digests", "facts", "kind", "prev", "seq")
+GOOD = {"at_ns": 1, "digests": {}, "facts": {}, "kind": "opened", "prev": "0" * 64, "seq": 0}
+
+
+def line_of(body):
+    """A line whose hash is right, whatever it holds."""
+    return body + b',"hash":"' + hashlib.sha256(body).hexdigest().encode() + b'"}\n'
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), values), st.booleans())
+def test_a_line_of_another_writer_with_a_right_hash_is_refused_for_what_it_holds(tmp_path_factory, fields, canonical):
+    blank = {"separators": (",", ":")} if canonical else {}
+    body = json.dumps({**GOOD, **fields}, sort_keys=True, **blank).encode()[:-1]
+    found = check(tmp_path_factory, line_of(body))
+    assert found.ok == (canonical and {**GOOD, **fields} == GOOD and json.dumps({**GOOD, **fields}, sort_keys=True) == json.dumps(GOOD))
+    assert found.ok or found.broken == "audit.jsonl line 1"
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[" * 5000, b'{"seq":' + b"9" * 5000, b'{"a":"\xff"', b"\x00" * 100, b'{"seq":NaN'])
+def test_a_line_that_is_no_event_is_refused_whatever_its_hash(tmp_path_factory, body):
+    found = check(tmp_path_factory, line_of(body))
+    assert (found.ok, found.lines, found.broken) == (False, 0, "audit.jsonl line 1")
+
+
+def test_a_line_without_end_is_refused_and_not_taken_for_a_torn_one(tmp_path_factory, sample):
+    data, _ = sample
+    found = check(tmp_path_factory, data + b"x" * 200_000)
+    assert not found.ok and found.broken == "audit.jsonl line 9"
 
 
 def test_a_missing_log_is_no_empty_log(tmp_path):
