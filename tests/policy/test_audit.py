@@ -262,6 +262,31 @@ def test_the_salt_is_gone_from_the_files_and_from_the_block_that_held_it(tmp_pat
         os.close(held)
 
 
+def test_what_a_killed_writer_left_of_the_salts_does_not_outlive_an_erasure(tmp_path):
+    log = filled(tmp_path / "audit.jsonl")
+    salts = tmp_path / "audit.jsonl.salts"
+    secret = json.loads(salts.read_text())["salts"]["ada"].encode()
+    (tmp_path / "audit.jsonl.salts.new").write_bytes(salts.read_bytes())  # killed between writing and renaming
+    log.erase("ada", 1)
+    assert secret not in b"".join(p.read_bytes() for p in tmp_path.iterdir())
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["audit.jsonl", "audit.jsonl.lock", "audit.jsonl.salts"]
+
+
+def test_salts_that_cannot_be_written_leave_the_old_ones(tmp_path, monkeypatch):
+    log = filled(tmp_path / "audit.jsonl")
+    mine = next(iter(log.events("ada")))
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        log.record("reply", 1, content={"said": "x"}, partner="somebody new")
+    monkeypatch.undo()
+    assert log.matches(mine, "said", f"{SAID} 0", "ada")
+    assert verify(log.path).ok
+
+
 def test_erasing_all(tmp_path):
     log = filled(tmp_path / "audit.jsonl", 6)
     events = list(log.events())

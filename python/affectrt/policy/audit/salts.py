@@ -15,6 +15,7 @@ import secrets
 from pathlib import Path
 
 from affectrt.errors import AuditError
+from affectrt.policy.audit.files import sync_folder
 
 _ANYBODY = ""  # the salt of events without a partner; no partner's name is empty
 
@@ -82,29 +83,41 @@ class Salts:
         self._salts, self._going, self._read_key = salts, going, key
 
     def _write(self, salts: dict[str, bytes], going: set[str]) -> None:
-        work = self._path.with_name(f".{self._path.name}.{secrets.token_hex(8)}.tmp")
+        """Whole or not at all. What held the salts before is overwritten: the old file, and the new one of a writer that was killed."""
+        work = self._path.with_name(f"{self._path.name}.new")  # one name, under the lock: nothing of a killed writer outlives the next
         text = json.dumps({"salts": {name: salt.hex() for name, salt in salts.items()}, "going": sorted(going)})
+        _overwrite(work)
         try:
             old = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             old = -1
         try:
-            handle = os.open(work, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            handle = os.open(work, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             with os.fdopen(handle, "w", encoding="ascii") as file:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
             work.replace(self._path)
-            folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-            if old >= 0:  # the new file is safe: overwrite the blocks of the old one, which has no name any more
-                os.pwrite(old, bytes(os.fstat(old).st_size), 0)
-                os.fsync(old)
+            sync_folder(self._path.parent)
+            if old >= 0:  # it has no name any more, and the new one is safe
+                _zero(old)
         finally:
-            work.unlink(missing_ok=True)
             if old >= 0:
                 os.close(old)
         self._salts, self._going, self._read_key = dict(salts), set(going), None
+
+
+def _overwrite(path: Path) -> None:
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        _zero(handle)
+    finally:
+        os.close(handle)
+
+
+def _zero(handle: int) -> None:
+    os.pwrite(handle, bytes(os.fstat(handle).st_size), 0)
+    os.fsync(handle)
