@@ -113,6 +113,25 @@ def test_what_a_power_cut_leaves_is_read_up_to_the_cut(tmp_path: Path) -> None:
         assert list(read_log(path)[1]) == a_minute()[:5][:complete]
 
 
+def test_a_full_disk_leaves_a_whole_log_that_goes_on(tmp_path: Path) -> None:
+    code = """
+import resource, signal, sys
+from affectrt.affect import AffectLog, Evidence, FusionSettings
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+with AffectLog(sys.argv[1], FusionSettings()) as log:
+    for i in range(40):
+        full = log.path.stat().st_size + 20 if i % 10 == 5 else resource.RLIM_INFINITY
+        resource.setrlimit(resource.RLIMIT_FSIZE, (full, resource.RLIM_INFINITY))
+        try:
+            log.write(Evidence("face", i, 1.0, valence=0.5))
+        except OSError as error:
+            print(i, type(error).__name__)
+"""
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "log.jsonl"], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["5", "OSError", "15", "OSError", "25", "OSError", "35", "OSError"]
+    assert [one.stamp_ns for one in read_log(tmp_path / "log.jsonl")[1]] == [i for i in range(40) if i % 10 != 5]
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [

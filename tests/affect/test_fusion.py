@@ -277,6 +277,9 @@ def test_every_problem_of_the_settings_is_told_at_once() -> None:
         Source(half_life_s=-1, smoothing_s=1, weight=float("inf"))
     with pytest.raises(ValueError, match="smoothing_s: expected at most half_life_s"):
         Source(half_life_s=1, smoothing_s=2)
+    for names in ({"": SOURCES["face"]}, {3: SOURCES["face"]}, {"\ud800": SOURCES["face"]}, {"x": 3}):
+        with pytest.raises(ValueError, match="sources"):
+            FusionSettings(sources=names)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="expected FusionSettings, got dict"):
         Fusion({})  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"expected Evidence, got float \(Evidence\.of"):

@@ -84,6 +84,13 @@ def test_other_settings_may_be_given_if_they_fit() -> None:
             Fusion.restore(some().to_json(), stamp_ns=0, age_s=1, settings=wrong)
 
 
+def test_a_clock_too_far_away_is_refused() -> None:
+    saved = fused([Evidence("face", 0, 0.9, valence=0.5), Evidence("face", SECOND, 0.9, valence=0.5)]).to_json()
+    for stamp_ns in (-(2**63) + SECOND // 2, -(2**63)):
+        with pytest.raises(ValueError, match=r"saved Fusion: \w+: expected a 64-bit number"):
+            Fusion.restore(saved, stamp_ns=stamp_ns, age_s=0.4)
+
+
 def test_an_empty_one_is_saved_too() -> None:
     saved = Fusion(HOW).to_json()
     assert Fusion.from_json(saved).to_json() == saved

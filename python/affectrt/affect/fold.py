@@ -108,10 +108,10 @@ def _tick(clock: Clock | None, said: Said, pace: Pace) -> tuple[Clock, float]:
 
 
 def shifted(fold: Fold, by_ns: int) -> Fold:
-    """The same, by another clock."""
+    """The same, by another clock. ValueError if a stamp of it leaves the 64 bits."""
 
     def later(clock: Clock) -> Clock:
-        return clock._replace(stamp_ns=clock.stamp_ns + by_ns, peak_ns=clock.peak_ns + by_ns)
+        return clock._replace(stamp_ns=clock.stamp_ns + by_ns, peak_ns=checks.stamp(clock.peak_ns + by_ns, "peak_ns"))
 
     parts: list[Any] = [None if part is None else (part[0], later(part[1])) for part in fold[2:]]
     return Fold(fold.stamp_ns + by_ns, fold.label, *parts)

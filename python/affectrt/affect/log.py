@@ -29,11 +29,12 @@ class AffectLog:
         if not isinstance(settings, FusionSettings):
             raise TypeError(f"settings: expected FusionSettings, got {type(settings).__name__}")
         self.path = Path(path)
-        self._file = self.path.open("x", encoding="utf-8", newline="\n")
+        self._file = self.path.open("xb", buffering=0)
+        self._complete = 0  # bytes of the lines that are whole
         self._line({"format": FORMAT, "version": VERSION, "settings": settings.to_dict()})
 
     def write(self, evidence: Evidence) -> None:
-        """Append a line; it is with the operating system when this returns."""
+        """Append a line; it is with the operating system when this returns. OSError leaves the file as it was: a full disk ends no log."""
         if not isinstance(evidence, Evidence):
             raise TypeError(f"expected Evidence, got {type(evidence).__name__}")
         self._line(evidence.to_dict())
@@ -49,8 +50,16 @@ class AffectLog:
         self.close()
 
     def _line(self, value: object) -> None:
-        self._file.write(checks.canonical(value) + "\n")
-        self._file.flush()
+        line = memoryview(checks.canonical(value).encode() + b"\n")
+        try:
+            written = 0
+            while written < len(line):
+                written += self._file.write(line[written:])
+        except OSError:
+            self._file.truncate(self._complete)
+            self._file.seek(self._complete)
+            raise
+        self._complete += len(line)
 
 
 def read_log(path: str | Path) -> tuple[FusionSettings, Iterator[Evidence]]:

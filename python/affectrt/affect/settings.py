@@ -97,8 +97,12 @@ class FusionSettings:
             problems.append(f"taxonomy: {error}")
         if not isinstance(self.sources, Mapping) or not all(isinstance(one, Source) for one in [*self.sources.values(), self.other]):
             problems.append("sources, other: expected a mapping of names to Source, and a Source")
-        elif not all(isinstance(name, str) and name for name in self.sources):
-            problems.append("sources: expected names")
+        else:
+            for name in self.sources:
+                try:
+                    checks.text(name, "sources")
+                except (TypeError, ValueError) as error:
+                    problems.append(str(error))
         if problems:
             raise ValueError("; ".join(problems))
         object.__setattr__(self, "sources", MappingProxyType(dict(sorted(self.sources.items()))))
