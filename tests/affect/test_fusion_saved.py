@@ -165,6 +165,11 @@ def test_evidence_in_the_wrong_place_is_refused() -> None:
     document["sources"]["face"]["pending"] = document["sources"]["text"]["pending"]
     with pytest.raises(ValueError, match=r"sources\.face\.pending: expected evidence of 'face'"):
         Fusion.from_json(json.dumps(document))
+    for clock in ([0, 1.0, 1], [1, 1.0, 0]):  # a peak after the newest, a clock after the fold
+        document = json.loads(some().to_json())
+        document["sources"]["face"]["base"]["valence"] = [0.5, 1.0, *clock]
+        with pytest.raises(ValueError, match=r"sources\.face\.base\.valence: expected peak_ns <= stamp_ns <= 0, got"):
+            Fusion.from_json(json.dumps(document))
     document["sources"]["face"] = {"base": {"stamp_ns": 2 * SECOND, "label": "", "valence": [0.5, 1, 0, 1, 0]}, "pending": []}
     with pytest.raises(ValueError, match=r"sources\.face\.base: expected a stamp before"):
         Fusion.from_json(json.dumps(document))
