@@ -15,7 +15,17 @@ if TYPE_CHECKING:
     from affectrt.companion import Companion
     from affectrt.dialogue import Dialogue
     from affectrt.engine import Engine, EngineSettings, set_thread_pool
-    from affectrt.errors import AuditError, ConsentError, DeviceError, EngineError, PackError, PolicyError, PurposeError
+    from affectrt.errors import (
+        AuditError,
+        ConsentError,
+        DeviceError,
+        EngineError,
+        PackError,
+        PolicyError,
+        PurposeError,
+        StoreError,
+    )
+    from affectrt.memory import MemoryStore
     from affectrt.packs import Pack, open_pack
     from affectrt.perception import (
         UNKNOWN,
@@ -50,11 +60,13 @@ __all__ = [
     "FaceObservation",
     "Fusion",
     "FusionSettings",
+    "MemoryStore",
     "Pack",
     "PackError",
     "Policy",
     "PolicyError",
     "PurposeError",
+    "StoreError",
     "TextEmbedding",
     "TextEmotion",
     "TextObservation",
@@ -69,7 +81,10 @@ _HOMES = {
     "Companion": "companion",
     "Dialogue": "dialogue",
     **dict.fromkeys(("Engine", "EngineSettings", "set_thread_pool"), "engine"),
-    **dict.fromkeys(("AuditError", "ConsentError", "DeviceError", "EngineError", "PackError", "PolicyError", "PurposeError"), "errors"),
+    **dict.fromkeys(
+        ("AuditError", "ConsentError", "DeviceError", "EngineError", "PackError", "PolicyError", "PurposeError", "StoreError"), "errors"
+    ),
+    "MemoryStore": "memory",
     **dict.fromkeys(("Pack", "open_pack"), "packs"),
     **dict.fromkeys(
         (

@@ -1,0 +1,253 @@
+"""The ground of the store: it is opened, changed and erased from."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from affectrt.errors import StoreError
+from affectrt.memory import rows
+from affectrt.memory.database import Database
+from affectrt.memory.encoder import Embed, Embedder, Encoder
+from affectrt.memory.index import VectorIndex
+from affectrt.memory.items import (
+    Forgotten,
+    Sharing,
+    check_ids,
+    check_limits,
+    check_partner,
+    check_time,
+)
+
+if TYPE_CHECKING:
+    import sqlite3
+    from types import TracebackType
+    from typing import TypeVar
+
+    T = TypeVar("T", bound="StoreBase")
+
+_EXPIRE_EVERY_NS = 3_600_000_000_000
+
+
+class StoreBase:
+    """See `MemoryStore`."""
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        key: str | bytes | None = None,
+        sharing: Sharing = "private",
+        embed: Embed | None = None,
+        encoder: Encoder | None = None,
+        retention_days: Mapping[str, float] | None = None,
+        timezone: datetime.tzinfo = datetime.timezone.utc,
+        timeout_s: float = 5.0,
+        read_only: bool = False,
+        create: bool = True,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        if sharing not in get_args(Sharing):
+            raise ValueError(f"sharing: expected one of {', '.join(get_args(Sharing))}, got {sharing!r}")
+        if not isinstance(timezone, datetime.tzinfo):
+            raise TypeError(f"timezone: expected a datetime.tzinfo, got {type(timezone).__name__}")
+        self.sharing: Sharing = sharing
+        self._limits_ns = check_limits(retention_days)
+        self._timezone, self._clock = timezone, clock
+        self._embedder = Embedder(embed, encoder)
+        self._index: VectorIndex | None = None
+        self._index_version = -1
+        self._index_of: Encoder | None = None
+        self._expired_ns: int | None = None
+        self._db = Database(path, key=key, timeout_s=timeout_s, read_only=read_only, create=create)
+        if not read_only:
+            try:
+                self._take_up()
+            except BaseException:
+                self._db.close()
+                raise
+
+    def _take_up(self) -> None:
+        try:
+            self._finish_erasing()
+            self._expire_if_due(self._now(None))
+        except StoreError as error:
+            if error.reason not in ("busy", "full"):  # those pass, and the note in the file stays until it is done
+                raise
+            self._expired_ns = None
+
+    def __enter__(self: T) -> T:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.path)!r}, sharing={self.sharing!r}, encrypted={self.encrypted})"
+
+    @property
+    def path(self) -> Path:
+        """The file, absolute."""
+        return self._db.path
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether the file was opened with a key."""
+        return self._db.encrypted
+
+    @property
+    def encoder(self) -> Encoder | None:
+        """Which encoder made the vectors that are here; None in a store that has never held one."""
+        with self._db.read() as connection:
+            return self._kept_encoder(connection)
+
+    def close(self) -> None:
+        """Close the file and overwrite the vectors in memory. Twice is once."""
+        self._db.close()
+        index, self._index = self._index, None
+        if index is not None:
+            index.clear()
+
+    def _kept_encoder(self, connection: sqlite3.Connection) -> Encoder | None:
+        kept = rows.meta(connection, "encoder")
+        try:
+            return None if kept is None else Encoder.from_json(kept)
+        except ValueError as error:
+            raise StoreError(f"{self.path}: {error}", "corrupt") from error
+
+    def _check_encoder(self, connection: sqlite3.Connection) -> bool:
+        """Whether there are vectors; raises if they are of another encoder than ours."""
+        kept, ours = self._kept_encoder(connection), self._embedder.encoder
+        if connection.execute("SELECT 1 FROM vectors LIMIT 1").fetchone() is None:
+            return False
+        if kept is None or not kept.same(ours):
+            raise StoreError(
+                f"{self.path}: its vectors are of {kept}, this store was opened with {ours}: open it with that encoder, or call reembed()",
+                "encoder",
+            )
+        return True
+
+    def _claim_encoder(self, connection: sqlite3.Connection) -> None:
+        if not self._check_encoder(connection):
+            rows.set_meta(connection, "encoder", self._embedder.encoder.to_json())
+            self._drop_index()  # it may be of another number of dimensions
+
+    def _drop_index(self) -> None:
+        index, self._index = self._index, None
+        if index is not None:
+            index.clear()
+
+    # ---- change
+
+    def share(self, ids: Collection[int], shared: bool = True) -> int:
+        """Set the flag by which the policy "flagged" shows a memory to other partners; returns how many memories there were."""
+        return self._update("shared = ?", [int(shared)], ids, lambda index: index.set_shared(ids, shared))
+
+    def archive(self, ids: Collection[int], now_ns: int | None = None) -> int:
+        """Put memories into the archive: recall leaves them out, everything else still shows them."""
+        return self._update("archived_ns = ?", [self._now(now_ns)], ids, lambda index: index.set_archived(ids, True))
+
+    def restore(self, ids: Collection[int]) -> int:
+        """Take memories out of the archive."""
+        return self._update("archived_ns = NULL", [], ids, lambda index: index.set_archived(ids, False))
+
+    def _update(
+        self,
+        change: str,
+        values: list[Any],
+        ids: Collection[int] | Callable[[sqlite3.Connection], Collection[int]],
+        step: Callable[[VectorIndex], None],
+    ) -> int:
+        """Change columns of memories, by id or as a function of the tables chooses, and bring the index in step."""
+        changed = 0
+        with self._db.read():
+            with self._db.write() as connection:
+                for chunk in rows.chunks(ids(connection) if callable(ids) else check_ids(ids)):
+                    cursor = connection.execute(f"UPDATE memories SET {change} WHERE id IN ({rows.marks(chunk)})", [*values, *chunk])
+                    changed += cursor.rowcount
+            if self._index is not None:
+                step(self._index)
+        return changed
+
+    # ---- erase
+
+    def erase(self, ids: Collection[int]) -> tuple[int, ...]:
+        """Erase memories, and every summary and portrait made of them. See `MemoryStore` for what "erased" means.
+
+        Returns the ids of all that was erased. Raises StoreError: it says whether the memories are gone from the tables but not yet from
+        the log ("busy"); erasing anything, or opening the file again, finishes the work.
+        """
+        wanted = check_ids(ids)
+        return self._erase(lambda connection: rows.with_dependents(connection, rows.by_id_only(connection, wanted)))
+
+    def erase_partner(self, partner: str) -> tuple[int, ...]:
+        """Erase all memories of a partner and everything made of them, and the states kept for the partner; as `erase`."""
+        name = check_partner(partner)
+
+        def choose(connection: sqlite3.Connection) -> set[int]:
+            connection.execute("DELETE FROM state WHERE partner = ?", (name,))
+            found = connection.execute("SELECT id FROM memories WHERE partner = ?", (name,))
+            return rows.with_dependents(connection, {row[0] for row in found})
+
+        return self._erase(choose)
+
+    def erase_all(self) -> tuple[int, ...]:
+        """Erase every memory and every state; as `erase`."""
+
+        def choose(connection: sqlite3.Connection) -> set[int]:
+            connection.execute("DELETE FROM state")
+            return {row[0] for row in connection.execute("SELECT id FROM memories")}
+
+        return self._erase(choose)
+
+    def _erase(self, choose: Callable[[sqlite3.Connection], set[int]]) -> tuple[int, ...]:
+        with self._db.read():
+            with self._db.write() as connection:
+                before = connection.total_changes
+                ids = choose(connection)
+                rows.delete(connection, ids)
+                if connection.total_changes > before:
+                    rows.set_meta(connection, "erasing", True)  # so that the next to open the file finishes, if this is killed here
+            if self._index is not None:
+                self._index.remove(ids)
+            self._finish_erasing()
+        return tuple(sorted(ids))
+
+    def _finish_erasing(self) -> None:
+        with self._db.read() as connection:
+            if rows.meta(connection, "erasing") is not None:
+                self._db.scrub()
+                with self._db.write():
+                    rows.set_meta(connection, "erasing", None)
+
+    # ---- limits
+
+    def expire(self, now_ns: int | None = None) -> Forgotten:
+        """Erase what is older than `retention_days` allows for its kind. Runs by itself when the store is opened, and hourly with use.
+
+        A summary outlives the utterances it was made of until its own limit; its `lost_sources` counts them. What lies in the future
+        (the clock was set back) is kept.
+        """
+        now = self._now(now_ns)
+        self._expired_ns = now
+
+        def choose(connection: sqlite3.Connection) -> set[int]:
+            ids: set[int] = set()
+            for kind, limit in self._limits_ns.items():
+                ids |= {
+                    row[0] for row in connection.execute("SELECT id FROM memories WHERE stamp_ns < ? AND kind = ?", (now - limit, kind))
+                }
+            return ids
+
+        return Forgotten(self._erase(choose) if self._limits_ns else (), erased=True)
+
+    def _expire_if_due(self, now: int) -> None:
+        last = self._expired_ns
+        if self._limits_ns and (last is None or not 0 <= now - last < _EXPIRE_EVERY_NS):
+            self.expire(now)
+
+    def _now(self, now_ns: int | None) -> int:
+        return check_time(now_ns, 0, "now_ns") if now_ns is not None else check_time(self._clock(), 0, "clock")
