@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import zlib
 from pathlib import Path
 
@@ -15,13 +16,18 @@ START_NS = 1_767_225_600_000_000_000  # 2026-01-01 00:00 UTC
 DAY_NS = 86_400_000_000_000
 
 
+@functools.cache
+def _direction(word: str) -> NDArray[np.float32]:
+    return np.random.default_rng(zlib.crc32(word.encode())).normal(size=DIMENSIONS).astype(np.float32)
+
+
 def bag_of_words(texts: list[str]) -> NDArray[np.float32]:
     """Each word a pseudo-random direction; a text is the sum of its words, of unit length; no words, zeros."""
     vectors = np.zeros((len(texts), DIMENSIONS), np.float32)
     for row, text in zip(vectors, texts, strict=True):
         for word in text.lower().split():
             if word.strip(".,!?").isalnum():
-                row += np.random.default_rng(zlib.crc32(word.strip(".,!?").encode())).normal(size=DIMENSIONS).astype(np.float32)
+                row += _direction(word.strip(".,!?"))
         row /= max(float(np.linalg.norm(row)), 1e-12)
     return vectors
 

@@ -87,6 +87,8 @@ class Database:
         except OSError as error:
             refused = isinstance(error, PermissionError) or error.errno == 30  # EROFS
             raise StoreError(f"{path}: {error.strerror}", "read-only" if refused else "failed") from error
+        if 0 < path.stat().st_size < 512:  # no page is smaller, and SQLite would take this for an empty file
+            raise StoreError(f"{path}: not a memory file, or damaged", "corrupt")
         if start == _PLAIN and self.encrypted:
             raise StoreError(
                 f"{path}: a key was given, but the file is not encrypted; export it and import it into a new file with the key", "key"
@@ -167,6 +169,8 @@ class Database:
     def _told(self) -> Iterator[None]:
         try:
             yield
+        except UnicodeDecodeError as error:  # SQLite quotes what it found, and Python cannot
+            raise StoreError(f"{self.path}: the file is damaged", "corrupt") from error
         except self._errors as error:
             text = str(error)
             for signs, reason, words in _REASONS:

@@ -86,7 +86,9 @@ def _memory(row: Sequence[Any]) -> Memory:
 
 def select(connection: sqlite3.Connection, where: str = "1", parameters: Sequence[Any] = (), order: str = "id") -> list[Memory]:
     """The memories of a condition."""
-    return [_memory(row) for row in connection.execute(f"SELECT {_COLUMNS} FROM memories WHERE {where} ORDER BY {order}", parameters)]
+    # All rows first: a statement that an error leaves half read would hold its snapshot, and stand in the way of erasing.
+    found = connection.execute(f"SELECT {_COLUMNS} FROM memories WHERE {where} ORDER BY {order}", parameters).fetchall()
+    return [_memory(row) for row in found]
 
 
 def by_id(connection: sqlite3.Connection, ids: Iterable[int]) -> dict[int, Memory]:
@@ -103,9 +105,8 @@ def vectors(connection: sqlite3.Connection, ids: Iterable[int], dimensions: int)
     """The semantic vectors of some ids that are there, each checked."""
     found: dict[int, NDArray[np.float32]] = {}
     for chunk in chunks(ids):
-        for id_, semantic, crc in connection.execute(
-            f"SELECT memory, semantic, crc FROM vectors WHERE memory IN ({marks(chunk)}) ORDER BY memory", chunk
-        ):
+        rows = connection.execute(f"SELECT memory, semantic, crc FROM vectors WHERE memory IN ({marks(chunk)}) ORDER BY memory", chunk)
+        for id_, semantic, crc in rows.fetchall():
             if not isinstance(semantic, bytes) or len(semantic) != 4 * dimensions or zlib.crc32(semantic) != crc:
                 raise StoreError(f"memory {id_}: its vector does not match its checksum; the file is damaged there", "corrupt")
             found[id_] = np.frombuffer(semantic, _F4)

@@ -84,7 +84,10 @@ class Reader:
         return ValueError(f"line {self._number}: {text}")
 
     def _next(self) -> dict[str, Any] | None:
-        text = next(self._lines, None)
+        try:
+            text = next(self._lines, None)
+        except UnicodeDecodeError as error:
+            raise ValueError(f"line {self._number + 1} or soon after: expected UTF-8: {error}") from None
         if text is None:
             return None
         self._number += 1
