@@ -15,7 +15,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from affectrt.cli import bench, chat, demo, doctor, engines, evaluate, packs, run
+from affectrt.cli import bench, chat, demo, doctor, engines, evaluate, memory, packs, run
 from affectrt.cli.errors import BROKEN_PIPE, INTERRUPTED, errors_to_exit, guarded, note, one_line, set_debug
 
 GROUP = "affectrt.commands"
@@ -48,6 +48,7 @@ def build(arguments: list[str] | None = None) -> typer.Typer:
     app.command("eval")(guarded(evaluate.evaluate))
     app.add_typer(packs.build(), name="packs")
     app.add_typer(engines.build(), name="engines")
+    app.add_typer(memory.build(), name="memory")
     app.command("doctor")(guarded(doctor.doctor))
     app.command("bench")(guarded(bench.bench))
     _add_foreign(app, arguments or [])

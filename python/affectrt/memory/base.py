@@ -123,7 +123,9 @@ class StoreBase:
         kept, ours = self._kept_encoder(connection), self._embedder.encoder
         if connection.execute("SELECT 1 FROM vectors LIMIT 1").fetchone() is None:
             return False
-        if kept is None or not kept.same(ours):
+        if kept is None:
+            raise StoreError(f"{self.path}: there is no telling which encoder its vectors are of; the file is damaged", "corrupt")
+        if not kept.same(ours):
             raise StoreError(
                 f"{self.path}: its vectors are of {kept}, this store was opened with {ours}: open it with that encoder, or call reembed()",
                 "encoder",

@@ -130,6 +130,11 @@ class Remembering(StoreBase):
         with self._db.read() as connection:
             return rows.by_id(connection, [check_k(id_, "id")]).get(id_)
 
+    def has(self, id_: int) -> bool:
+        """Whether there is a memory of that id, however damaged."""
+        with self._db.read() as connection:
+            return bool(rows.by_id_only(connection, [check_k(id_, "id")]))
+
     def memories(
         self,
         *,
