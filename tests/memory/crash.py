@@ -130,9 +130,11 @@ def survive(rounds: int, encrypted: bool, seed: int, folder: Path) -> dict[str, 
                 os.write(2, f"{error!r}\n".encode())
             os._exit(1)
         os.close(theirs)
-        # Now and then from the start, to hit the opening too; else from when it is open, however slow the machine.
-        told = b"" if chance.random() < 0.25 else os.read(ours, 1 << 16)
-        until = time.monotonic() + chance.choice((0.005, 0.03, 0.1)) * chance.random()
+        # Now and then by the clock from the start, to hit the opening; else by what was told, however slow the machine, and a little later.
+        told, lines_first = b"", 0 if chance.random() < 0.25 else chance.randrange(1, 50)
+        while told.count(b"\n") < lines_first and (more := os.read(ours, 1 << 16)):
+            told += more
+        until = time.monotonic() + (0.008 if lines_first else 0.05) * chance.random()
         while (left := until - time.monotonic()) > 0:
             if select.select([ours], [], [], left)[0]:
                 told += os.read(ours, 1 << 16)

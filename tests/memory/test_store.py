@@ -280,6 +280,31 @@ def test_another_thread_recalls_while_one_embeds(open_store: Open) -> None:
     assert store.count() == 2
 
 
+def test_others_recall_while_the_file_is_rewritten(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside, go = threading.Event(), threading.Event()
+    rewrite = store._db._scrub
+
+    def waits(connection: Any) -> None:
+        inside.set()
+        assert go.wait(30)
+        rewrite(connection)
+
+    monkeypatch.setattr(store._db, "_scrub", waits)
+    store.add("bees", partner="a")
+    store.add("cows", partner="a")
+    eraser = threading.Thread(target=store.erase, args=([1],))
+    eraser.start()
+    assert inside.wait(30)
+    assert [h.memory.id for h in store.recall("bees", partner="a").hits] == [2]  # would hang if reading had to wait
+    assert store.count() == 1 and store.memories()[0].text == "cows"
+    writer = threading.Thread(target=store.add, args=("geese",), kwargs={"partner": "a"})
+    writer.start()  # waits for its turn, and does not run into a timeout
+    go.set()
+    eraser.join(30)
+    writer.join(30)
+    assert [m.text for m in store.memories()] == ["cows", "geese"] and store.check() == []
+
+
 def test_a_forked_child_is_told_and_harms_nothing(store: MemoryStore, tmp_path: Path) -> None:
     program = f"""
 import os, sys

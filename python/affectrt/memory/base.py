@@ -165,7 +165,7 @@ class StoreBase:
     ) -> int:
         """Change columns of memories, by id or as a function of the tables chooses, and bring the index in step."""
         changed = 0
-        with self._db.read():
+        with self._db.exclusive():
             with self._db.write() as connection:
                 for chunk in rows.chunks(ids(connection) if callable(ids) else check_ids(ids)):
                     cursor = connection.execute(f"UPDATE memories SET {change} WHERE id IN ({rows.marks(chunk)})", [*values, *chunk])
@@ -206,23 +206,26 @@ class StoreBase:
         return self._erase(choose)
 
     def _erase(self, choose: Callable[[sqlite3.Connection], set[int]]) -> tuple[int, ...]:
-        with self._db.read():
-            with self._db.write() as connection:
-                before = connection.total_changes
-                ids = choose(connection)
-                rows.delete(connection, ids)
-                if connection.total_changes > before:
-                    rows.set_meta(connection, "erasing", True)  # so that the next to open the file finishes, if this is killed here
-            if self._index is not None:
-                self._index.remove(ids)
+        with self._db.turn():
+            with self._db.exclusive():
+                with self._db.write() as connection:
+                    before = connection.total_changes
+                    ids = choose(connection)
+                    rows.delete(connection, ids)
+                    if connection.total_changes > before:
+                        rows.set_meta(connection, "erasing", True)  # so that the next to open the file finishes, if this is killed here
+                if self._index is not None:
+                    self._index.remove(ids)
             self._finish_erasing()
         return tuple(sorted(ids))
 
     def _finish_erasing(self) -> None:
-        with self._db.read() as connection:
-            if rows.meta(connection, "erasing") is not None:
+        with self._db.turn():
+            with self._db.read() as connection:
+                due = rows.meta(connection, "erasing") is not None
+            if due:
                 self._db.scrub()
-                with self._db.write():
+                with self._db.write() as connection:
                     rows.set_meta(connection, "erasing", None)
 
     # ---- limits

@@ -1,7 +1,8 @@
 """One SQLite file: opened, locked, migrated, and its errors told in our words. Nothing here knows what a memory is.
 
 Write-ahead log and `synchronous=FULL`: a transaction that returned is on the disk, whatever is killed afterwards. One connection under
-one lock serves all threads: SQLite has one writer anyway, and what is long (embedding a text) happens outside of the lock. Other
+one lock serves all threads; what is long happens outside of it: embedding a text, and rewriting the file after an erasing, which has a
+connection of its own so that others read meanwhile. Who writes holds a second lock, always taken first: the turn to write. Other
 processes may have the file open too: a writer waits up to `timeout_s` for another's transaction.
 """
 
@@ -49,20 +50,16 @@ class Database:
             raise ValueError(f"timeout_s: expected seconds in [0, 3600], got {timeout_s!r}")
         self.path = Path(path).expanduser().absolute()
         self.encrypted, self.read_only, self.timeout_s = key is not None, read_only, float(timeout_s)
-        pragma = _key_pragma(key)
-        self._lock = threading.RLock()
+        self._pragma = _key_pragma(key)
+        self._turn, self._lock = threading.RLock(), threading.RLock()
         self._forked = False
         self._connection: sqlite3.Connection | None = None
-        module: Any = _sqlcipher() if key is not None else sqlite3
-        self._errors: type[Exception] = module.Error
+        self._module: Any = _sqlcipher() if key is not None else sqlite3
+        self._errors: type[Exception] = self._module.Error
         self._look_at_file(create)
         try:
             with self._told():
-                self._connection = module.connect(
-                    self._uri(), uri=True, timeout=self.timeout_s, isolation_level=None, check_same_thread=False
-                )
-                if pragma:
-                    self._unlock(pragma)
+                self._connection = self._connect()
                 self._prepare()
         except BaseException:
             self.close()
@@ -105,12 +102,32 @@ class Database:
         alone = self.read_only and not os.access(self.path.parent, os.W_OK) and not (log.exists() and log.stat().st_size)
         return f"file:{urllib.parse.quote(str(self.path))}?mode={mode}" + "&immutable=1" * alone
 
-    def _unlock(self, pragma: str) -> None:
-        connection = self._use()
+    def _connect(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection = self._module.connect(
+            self._uri(), uri=True, timeout=self.timeout_s, isolation_level=None, check_same_thread=False
+        )
+        try:
+            if self._pragma:
+                self._unlock(connection)
+            # What is deleted is overwritten, and nothing of it goes to another file.
+            for pragma in (
+                "trusted_schema = OFF",
+                "cell_size_check = ON",
+                "foreign_keys = ON",
+                "temp_store = MEMORY",
+                "secure_delete = ON",
+            ):
+                connection.execute(f"PRAGMA {pragma}")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _unlock(self, connection: sqlite3.Connection) -> None:
         if not connection.execute("PRAGMA cipher_version").fetchone():
             raise StoreError(f"sqlcipher3 was built without SQLCipher and would not encrypt: {INSTALL}", "missing")
         connection.execute("PRAGMA cipher_log_level = NONE")  # it writes to stderr by itself
-        connection.execute(pragma)
+        connection.execute(self._pragma)
         connection.execute("PRAGMA cipher_compatibility = 4")  # so that a later SQLCipher with other defaults opens it
         try:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -121,8 +138,6 @@ class Database:
 
     def _prepare(self) -> None:
         connection = self._use()
-        for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "foreign_keys = ON", "temp_store = MEMORY"):
-            connection.execute(f"PRAGMA {pragma}")
         version = self._version()
         if self.read_only:
             if version != VERSION:
@@ -135,7 +150,6 @@ class Database:
         if mode != "wal":
             raise StoreError(f"{self.path}: expected a file system with shared memory (SQLite's WAL), got journal mode {mode!r}")
         connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA secure_delete = ON")
         if version < VERSION:
             with self.write():
                 # Read again: another process may have migrated it while this one waited.
@@ -186,10 +200,21 @@ class Database:
             yield self._use()
 
     @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """The turn to write, while others may read. Never to be taken under `read`, or two threads could wait for each other."""
+        with self._turn:
+            yield
+
+    @contextlib.contextmanager
+    def exclusive(self) -> Iterator[sqlite3.Connection]:
+        """The turn to write and the connection: what is written in here and the index stay in step."""
+        with self._turn, self.read() as connection:
+            yield connection
+
+    @contextlib.contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """A transaction: all of the body is kept, on the disk, when this returns; or nothing, if it raises."""
-        with self._lock, self._told():
-            connection = self._use()
+        with self.exclusive() as connection:
             if self.read_only:
                 raise StoreError(f"{self.path}: opened with read_only=True", "read-only")
             connection.execute("BEGIN IMMEDIATE")  # a transaction that began by reading could not wait for another writer
@@ -209,13 +234,23 @@ class Database:
 
     def scrub(self) -> None:
         """Write the file anew without what was deleted, and empty its log. Raises `StoreError` while another program reads the old."""
+        with self._turn, self._told():
+            self._use()
+            connection = self._connect()
+            try:
+                self._scrub(connection)
+            finally:
+                connection.close()
         with self.read() as connection:
-            connection.execute("VACUUM")
-            if connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-                raise StoreError(
-                    f"{self.path}: erased, but another program still reads the log that holds it; waited {self.timeout_s:g} s", "busy"
-                )
             connection.execute("PRAGMA shrink_memory")
+
+    def _scrub(self, connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("VACUUM")  # overwriting alone is not enough: when SQLite moves rows between pages, copies stay behind
+        if connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+            raise StoreError(
+                f"{self.path}: erased, but another program still reads the log that holds it; waited {self.timeout_s:g} s", "busy"
+            )
 
     def problems(self) -> list[str]:
         """What SQLite's own full check finds wrong; empty: nothing. Reads the whole file."""
@@ -229,7 +264,7 @@ class Database:
 
     def close(self) -> None:
         """Close the connection; the last one of a file empties its log. Twice is once."""
-        with self._lock:
+        with self._turn, self._lock:
             connection, self._connection = self._connection, None
             if connection is not None:
                 with contextlib.suppress(self._errors):  # what was acknowledged is on the disk, in the log if not in the file
@@ -237,7 +272,8 @@ class Database:
 
     def _after_fork(self) -> None:
         _orphans.append(self._connection)
-        self._connection, self._forked, self._lock = None, True, threading.RLock()
+        self._connection, self._forked = None, True
+        self._turn, self._lock = threading.RLock(), threading.RLock()
 
 
 def _fork() -> None:

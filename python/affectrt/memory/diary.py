@@ -127,7 +127,7 @@ class Diary(Remembering):
         name, words, made_of = check_partner(partner), check_words(text, "text"), check_ids(sources)
         stamp, feeling = check_time(stamp_ns, self._now(None)), check_emotion(emotion)
         (vector,) = self._vectors([words], [semantic])
-        with self._db.read():
+        with self._db.exclusive():
             old: set[int] = set()
 
             def prepare(connection: sqlite3.Connection) -> None:

@@ -57,7 +57,8 @@ def draws(seed: int, ids: NDArray[np.int64], strengths: NDArray[np.int64]) -> ND
     that keeping it while the draw is below R gives exactly the probability R, however often forgetting is run.
     """
     mixed = _mix(np.uint64(seed & 0xFFFFFFFFFFFFFFFF) + _mix(ids.astype(np.uint64) + _mix(strengths.astype(np.uint64))))
-    return (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    drawn: NDArray[np.float64] = (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return drawn
 
 
 def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:

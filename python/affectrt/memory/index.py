@@ -64,8 +64,8 @@ class VectorIndex:
         semantics: NDArray[np.float32],
     ) -> None:
         """Add the rows of memories whose ids ascend from above all that are here; emotions (n, 8), semantics (n, D)."""
-        while self._n + len(ids) > len(self._columns["ids"]):
-            self._grow()
+        if self._n + len(ids) > len(self._columns["ids"]):
+            self._make_room(self._n + len(ids))
         codes, bounds = _core.memory_codes(semantics)
         numbers = [self._partners.setdefault(partner, len(self._partners)) for partner in partners]
         values = (semantics, codes, bounds, emotions, ids, stamps_ns, numbers, [KINDS.index(kind) for kind in kinds], shared, archived)
@@ -73,8 +73,8 @@ class VectorIndex:
             column[self._n : self._n + len(ids)] = value
         self._n += len(ids)
 
-    def _grow(self) -> None:
-        room = max(_FIRST_ROWS, len(self._columns["ids"]) * 3 // 2)
+    def _make_room(self, rows: int) -> None:
+        room = max(_FIRST_ROWS, rows, len(self._columns["ids"]) * 3 // 2)
         for name, old in self._columns.items():
             new = np.zeros((room, *old.shape[1:]), old.dtype)
             new[: self._n] = old[: self._n]
@@ -140,6 +140,8 @@ class VectorIndex:
         old = rows[: self._n]
         self.column("shared")[:] = [bool(row[4]) for row in old]
         self.column("archived")[:] = [row[5] is not None for row in old]
+        if len(rows) > len(self._columns["ids"]):
+            self._make_room(len(rows))
         for start in range(self._n, len(rows), MANY):
             ids, kinds, partners, stamps, shared, archived, emotions = zip(*rows[start : start + MANY], strict=True)
             found = vectors(connection, ids, self.dimensions)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -119,8 +120,6 @@ class Recalling(Remembering):
                 **coded,
             )
             ids = [int(id_) for id_ in index.column("ids")[found]]
-            if strengthen and ids:
-                self._strengthen(ids, now)
             there = rows.by_id(connection, ids)
             hits = tuple(
                 Hit(
@@ -134,6 +133,11 @@ class Recalling(Remembering):
             )
             linked = self._linked(connection, hits[0].memory.id) if hits else []
             seen = tuple(m for m in linked if self._shown(m, who) and (archived or m.archived_ns is None))
+        if strengthen and hits:
+            self._strengthen([hit.memory.id for hit in hits], now)
+            with self._db.read() as connection:
+                there = rows.by_id(connection, [hit.memory.id for hit in hits])
+            hits = tuple(dataclasses.replace(hit, memory=there[hit.memory.id]) for hit in hits if hit.memory.id in there)
         return Recall(hits, seen, used, reason)
 
     def _query(self, query: str | NDArray[np.float32] | None) -> NDArray[np.float32] | None:
@@ -254,7 +258,7 @@ class Recalling(Remembering):
             after = batch[-1].id
             if progress is not None:
                 progress(len(made), max(total, len(made)))
-        with self._db.read():
+        with self._db.exclusive():
             with self._db.write() as connection:
                 ids = {row[0] for row in connection.execute("SELECT id FROM memories")}
                 late = rows.by_id(connection, ids - made.keys())

@@ -100,7 +100,7 @@ class Remembering(StoreBase):
         """Write rows in one transaction, with what goes before and after them in the same, and bring the index in step."""
         if not new:
             return ()
-        with self._db.read() as connection:
+        with self._db.exclusive() as connection:
             with self._db.write():
                 self._claim_encoder(connection)
                 if prepare is not None:

@@ -177,7 +177,7 @@ class MemoryStore(Recalling, Diary):
         """
         reader = Reader(lines)
         new: dict[int, int] = {}
-        with self._db.read():
+        with self._db.exclusive():
             with self._db.write() as connection:
                 convert = self._import_encoder(connection, reader)
                 for sort, value in reader:
