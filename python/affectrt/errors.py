@@ -1,9 +1,9 @@
 """The exceptions of affectrt.
 
 A wrong argument is a `ValueError` or a `TypeError`. `PackError`, `EngineError`, `DeviceError`, `AuditError` and `StoreError` (all
-`RuntimeError`) are for what the world did wrong. `PolicyError` and its two kinds say that something may not be done: they are `PermissionError`, as is what
-the system raises where a program may not use a camera, so that one handler serves both. They are no `ValueError`: a loop that skips bad
-frames would skip a missing consent too.
+`RuntimeError`) are for what the world did wrong. `PolicyError` and its two kinds say that something may not be done: they are
+`PermissionError`, as is what the system raises where a program may not use a camera, so that one handler serves both. They are no
+`ValueError`: a loop that skips bad frames would skip a missing consent too.
 """
 
 from affectrt._core import DeviceError, EngineError, PackError

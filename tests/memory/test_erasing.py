@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from affectrt import MemoryStore, StoreError
 from affectrt.memory import NewMemory
+from affectrt.policy import Retention
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from memory_tools import bag_of_words, raw
@@ -56,7 +57,7 @@ def test_deleting_alone_would_leave_traces(open_store: Open) -> None:
 
 @pytest.mark.parametrize("how", ["erase", "erase_partner", "erase_all", "forget", "expire"])
 def test_erased_is_gone_from_the_files_and_from_memory(open_store: Open, how: str, clock: Callable[[], int]) -> None:
-    store = open_store(retention_days={"utterance": 1} if how == "expire" else None)
+    store = open_store(retention=Retention({"utterance": 86_400}) if how == "expire" else None)
     fill(store)
     store.recall("zirkon 5", partner="anna", emotion={"sadness": 1}, strengthen=True)
     index = store._index

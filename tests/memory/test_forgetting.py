@@ -7,8 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from affectrt import MemoryStore
+from affectrt.errors import ConsentError, PolicyError
 from affectrt.memory import NewMemory, retention
 from affectrt.memory.forgetting import draws
+from affectrt.policy import Policy, Retention
 from hypothesis import given
 from hypothesis import strategies as st
 from memory_tools import DAY_NS, Clock
@@ -143,24 +145,37 @@ def test_wrong_arguments_are_refused(store: MemoryStore) -> None:
         store.forget(seed=1.5)  # type: ignore[arg-type]
 
 
+DAY_S = 86_400
+
+
 def test_limits_are_kept_by_the_wall_clock(open_store: Open, clock: Clock) -> None:
-    store = open_store(retention_days={"utterance": 30, "fact": 365})
+    limits = Retention({"utterance": 30 * DAY_S, "fact": 365 * DAY_S, "summary": 1000 * DAY_S})
+    store = open_store(retention=limits)
     store.add("said", partner="a")
     store.add("known", partner="a", kind="fact")
     store.add_summary("2026-01-01", "a day", partner="a", sources=[1])
-    clock.now_ns += 30 * DAY_NS
-    assert store.expire().ids == () and store.count() == 3  # to the very day
-    clock.now_ns += 2 * 3_600_000_000_000
+    clock.now_ns += 30 * DAY_NS - 1
+    assert store.expire().ids == () and store.count() == 3
+    clock.now_ns += 3_600_000_000_000
     store.recall("said", partner="a")  # an hour of use later it happens by itself
     assert [m.kind for m in store.memories()] == ["fact", "summary"] and store.memories()[1].lost_sources == 1
     store.close()
     clock.now_ns += 336 * DAY_NS
-    store = open_store(retention_days={"utterance": 30, "fact": 365})
-    assert [m.kind for m in store.memories()] == ["summary"]
+    assert [m.kind for m in open_store(retention=limits).memories()] == ["summary"]
+
+
+def test_short_limits_are_looked_at_more_often(open_store: Open, clock: Clock) -> None:
+    store = open_store(retention=Retention({"utterance": 60, "fact": 0}))
+    store.add("said", partner="a")
+    clock.now_ns += 60_000_000_000
+    store.add("said later", partner="a")
+    assert [m.text for m in store.memories()] == ["said later"]
+    with pytest.raises(PolicyError, match="fact: not to be kept at all"):
+        store.add("known", partner="a", kind="fact")
 
 
 def test_limits_and_a_clock_that_is_set_back(open_store: Open, clock: Clock) -> None:
-    store = open_store(retention_days={"utterance": 1})
+    store = open_store(retention=Retention({"utterance": DAY_S}))
     store.add("said", partner="a")
     clock.now_ns -= 100 * DAY_NS
     store.add("said earlier, by the clock", partner="a")
@@ -168,3 +183,32 @@ def test_limits_and_a_clock_that_is_set_back(open_store: Open, clock: Clock) -> 
     clock.now_ns += 100 * DAY_NS + 1
     assert store.add("now", partner="a").id == 3
     assert [m.id for m in store.memories()] == [1, 3]
+
+
+def test_a_policy_is_asked_before_anything_is_kept_or_recalled(open_store: Open, clock: Clock) -> None:
+    policy = Policy(retention=Retention({"utterance": 2 * DAY_S}), clock=clock)
+    store = open_store(policy=policy, sharing="shared", retention=Retention({"utterance": DAY_S}))
+    for call in (
+        lambda: store.add("bees", partner="anna"),
+        lambda: store.recall("bees", partner="anna"),
+        lambda: store.add_portrait("bees", partner="anna", sources=[]),
+        lambda: store.summarise("2026-01-01", lambda memories: "x", partner="anna"),
+    ):
+        with pytest.raises(ConsentError, match="memory: consent by 'anna'"):
+            call()
+    assert store.count() == 0
+    policy.grant("memory", partner="anna")
+    policy.grant("memory", partner="ben")
+    store.add("bees", partner="anna")
+    store.add("bees too", partner="ben")
+    store.link(1, 2)
+    assert [h.memory.id for h in store.recall("bees", partner="anna").hits] == [1, 2]
+    policy.withdraw("memory", partner="ben")
+    found = store.recall("bees", partner="anna")
+    assert [h.memory.id for h in found.hits] == [1] and found.linked == ()  # what Ben said is not shown any more
+    with pytest.raises(ConsentError):
+        store.recall("bees", partner="ben")
+    assert store.count(partner="ben") == 1 and len(list(store.export_lines("ben"))) == 3  # his to see, and to have erased
+    assert store.erase_partner("ben") == (2,)
+    clock.now_ns += DAY_NS  # the shorter of the two limits
+    assert store.expire().ids == (1,)

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from affectrt.errors import StoreError
+from affectrt.errors import PolicyError, StoreError
 from affectrt.memory import rows
 from affectrt.memory.database import Database
 from affectrt.memory.encoder import Embed, Embedder, Encoder
 from affectrt.memory.index import VectorIndex
 from affectrt.memory.items import (
+    KINDS,
     Forgotten,
     Sharing,
     check_ids,
-    check_limits,
     check_partner,
     check_time,
 )
+from affectrt.policy import Policy, Retention, check_policy
 
 if TYPE_CHECKING:
     import sqlite3
@@ -43,7 +44,8 @@ class StoreBase:
         sharing: Sharing = "private",
         embed: Embed | None = None,
         encoder: Encoder | None = None,
-        retention_days: Mapping[str, float] | None = None,
+        policy: Policy | None = None,
+        retention: Retention | None = None,
         timezone: datetime.tzinfo = datetime.timezone.utc,
         timeout_s: float = 5.0,
         read_only: bool = False,
@@ -55,7 +57,10 @@ class StoreBase:
         if not isinstance(timezone, datetime.tzinfo):
             raise TypeError(f"timezone: expected a datetime.tzinfo, got {type(timezone).__name__}")
         self.sharing: Sharing = sharing
-        self._limits_ns = check_limits(retention_days)
+        self.policy = check_policy(policy)
+        if retention is not None and not isinstance(retention, Retention):
+            raise TypeError(f"retention: expected an affectrt.policy.Retention or None, got {type(retention).__name__}")
+        self._retention = retention
         self._timezone, self._clock = timezone, clock
         self._embedder = Embedder(embed, encoder)
         self._index: VectorIndex | None = None
@@ -231,7 +236,7 @@ class StoreBase:
     # ---- limits
 
     def expire(self, now_ns: int | None = None) -> Forgotten:
-        """Erase what is older than `retention_days` allows for its kind. Runs by itself when the store is opened, and hourly with use.
+        """Erase what is as old as `retention` or the policy allows for its kind. Runs by itself when the store is opened, and with use.
 
         A summary outlives the utterances it was made of until its own limit; its `lost_sources` counts them. What lies in the future
         (the clock was set back) is kept.
@@ -239,20 +244,34 @@ class StoreBase:
         now = self._now(now_ns)
         self._expired_ns = now
 
+        limits = self._limits_ns()
+
         def choose(connection: sqlite3.Connection) -> set[int]:
             ids: set[int] = set()
-            for kind, limit in self._limits_ns.items():
+            for kind, limit in limits.items():
                 ids |= {
-                    row[0] for row in connection.execute("SELECT id FROM memories WHERE stamp_ns < ? AND kind = ?", (now - limit, kind))
+                    row[0] for row in connection.execute("SELECT id FROM memories WHERE stamp_ns <= ? AND kind = ?", (now - limit, kind))
                 }
             return ids
 
-        return Forgotten(self._erase(choose) if self._limits_ns else (), erased=True)
+        return Forgotten(self._erase(choose) if limits else (), erased=True)
+
+    def _limits_ns(self) -> dict[str, int]:
+        """How long each kind may be kept; empty: for ever. Asked anew each time, as a policy may change."""
+        sources = [source for source in (self.policy, self._retention) if source is not None]
+        return {kind: round(min(source.limit_s(kind) for source in sources) * 1e9) for kind in KINDS} if sources else {}
 
     def _expire_if_due(self, now: int) -> None:
-        last = self._expired_ns
-        if self._limits_ns and (last is None or not 0 <= now - last < _EXPIRE_EVERY_NS):
+        last, limits = self._expired_ns, self._limits_ns()
+        if limits and (last is None or not 0 <= now - last < min(_EXPIRE_EVERY_NS, *limits.values())):
             self.expire(now)
+
+    def _require(self, partner: str, kind: str | None = None) -> None:
+        """Pass if the partner's memories may be used, and one of this kind be kept. Raises ConsentError, PolicyError."""
+        if self.policy is not None:
+            self.policy.require("memory", partner=partner)
+        if kind is not None and self._limits_ns().get(kind) == 0:
+            raise PolicyError(f"{kind}: not to be kept at all: its limit is 0 s")
 
     def _now(self, now_ns: int | None) -> int:
         return check_time(now_ns, 0, "now_ns") if now_ns is not None else check_time(self._clock(), 0, "clock")

@@ -126,6 +126,7 @@ class Diary(Remembering):
     ) -> Memory:
         name, words, made_of = check_partner(partner), check_words(text, "text"), check_ids(sources)
         stamp, feeling = check_time(stamp_ns, self._now(None)), check_emotion(emotion)
+        self._require(name, kind)
         (vector,) = self._vectors([words], [semantic])
         with self._db.exclusive():
             old: set[int] = set()
@@ -161,6 +162,7 @@ class Diary(Remembering):
         It is called outside of any lock and may take its time. Raises ValueError if what it was given was erased meanwhile: its text
         is then not kept.
         """
+        self._require(check_partner(partner), SUMMARY)
         memories = self.of_day(day, partner)
         if not memories:
             return None

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from affectrt.memory.items import NS_PER_DAY
-
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+
+
+_NS_PER_DAY = 86_400_000_000_000
 
 
 def retention(elapsed_days: ArrayLike, strength: ArrayLike, tau_days: float = 1.0) -> Any:
@@ -46,7 +47,7 @@ def check_tau(tau_days: float) -> float:
 
 def elapsed_days(now_ns: int, recalled_ns: NDArray[np.int64]) -> NDArray[np.float64]:
     """Days since the last recall; 0 where the clock has been set back behind it."""
-    days: NDArray[np.float64] = np.maximum(now_ns - recalled_ns, 0) / NS_PER_DAY
+    days: NDArray[np.float64] = np.maximum(now_ns - recalled_ns, 0) / _NS_PER_DAY
     return days
 
 

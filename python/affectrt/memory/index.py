@@ -48,6 +48,10 @@ class VectorIndex:
     def __len__(self) -> int:
         return self._n
 
+    def partners(self) -> tuple[str, ...]:
+        """Everyone of whom a row is, or was, here."""
+        return tuple(self._partners)
+
     def column(self, name: str) -> NDArray[Any]:
         """The rows in use of one column, without a copy; good until the next change."""
         return self._columns[name][: self._n]
@@ -111,16 +115,19 @@ class VectorIndex:
         *,
         partner: str | None,
         others: str,
+        but: Iterable[str] = (),
         kinds: Iterable[str],
         before_ns: int | None,
         archived: bool,
         readable: bool,
     ) -> NDArray[np.bool_]:
-        """(N,) bool: the rows that a query may find. partner: None is everyone. others: "private", "flagged" or "shared"."""
+        """(N,) bool: the rows that a query may find. partner: None is everyone. others: as of `Sharing`, `but` for these partners."""
         allowed = np.isin(self.column("kinds"), [KINDS.index(kind) for kind in kinds])
         if partner is not None and others != "shared":
             own = self.column("partners") == self._partners.get(partner, -1)
             allowed &= own | self.column("shared") if others == "flagged" else own
+        if names := [self._partners[name] for name in but]:
+            allowed &= ~np.isin(self.column("partners"), names)
         if before_ns is not None:
             allowed &= self.column("stamps") < before_ns
         if not archived:

@@ -23,7 +23,6 @@ KINDS = (UTTERANCE, FACT, SUMMARY, PORTRAIT)
 EMOTIONS = ("joy", "trust", "fear", "surprise", "sadness", "disgust", "anger", "anticipation")
 """Plutchik's eight, in the order of an emotion vector; "trust" is the "acceptance" of Emotional RAG (arXiv 2410.23041)."""
 
-NS_PER_DAY = 86_400_000_000_000
 _LAST_NS = 2**63 - 1
 
 Sharing = Literal["private", "flagged", "shared"]
@@ -224,13 +223,3 @@ def check_ids(ids: Collection[int]) -> list[int]:
     if isinstance(ids, (str, bytes)) or not isinstance(ids, Iterable):
         raise TypeError(f"ids: expected a collection of int, got {ids!r}")
     return sorted({check_k(id_, "id") for id_ in ids})
-
-
-def check_limits(days: Mapping[str, float] | None) -> dict[str, int]:
-    """The most nanoseconds that memories of a kind are kept."""
-    limits = {}
-    for kind, limit in (days or {}).items():
-        if kind not in KINDS or isinstance(limit, bool) or not isinstance(limit, (int, float)) or not 0 < limit <= 100_000:
-            raise ValueError(f"retention_days: expected days in (0, 100000] by kind ({', '.join(KINDS)}), got {kind!r}: {limit!r}")
-        limits[kind] = round(limit * NS_PER_DAY)
-    return limits

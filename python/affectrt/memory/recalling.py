@@ -85,7 +85,8 @@ class Recalling(Remembering):
             strengthen: Count this as a recall of the hits: strength + 1, and the forgetting curve begins anew at `now_ns`.
             now_ns: None takes now.
 
-        Raises: ValueError, TypeError for arguments (NaN, a wrong number of dimensions); StoreError.
+        Raises: ValueError, TypeError for arguments (NaN, a wrong number of dimensions); ConsentError if the store has a policy and the
+        partner has not consented; StoreError.
         """
         if combination not in COMBINATIONS:
             raise ValueError(f"combination: expected one of {', '.join(COMBINATIONS)}, got {combination!r}")
@@ -93,6 +94,8 @@ class Recalling(Remembering):
         who = None if partner is None else check_partner(partner)
         before = None if before_ns is None else check_time(before_ns, 0, "before_ns")
         feeling, now = check_emotion(emotion), self._now(now_ns)
+        if who is not None:
+            self._require(who)
         words = self._query(query)
         used, reason = _possible(combination, words is not None, bool(feeling.any()))
         if not self._db.read_only:
@@ -104,7 +107,13 @@ class Recalling(Remembering):
             if index is None:
                 return Recall((), (), used, reason)
             allowed = index.visible(
-                partner=who, others=self.sharing, kinds=kinds, before_ns=before, archived=archived, readable=used != "emotional"
+                partner=who,
+                others=self.sharing,
+                but=self._silent(index, who),
+                kinds=kinds,
+                before_ns=before,
+                archived=archived,
+                readable=used != "emotional",
             )
             semantics, emotions = index.column("semantics"), index.column("emotions")
             coded = {"codes": index.column("codes"), "code_bounds": index.column("bounds")} if len(index) >= CODES_FROM else {}
@@ -165,10 +174,18 @@ class Recalling(Remembering):
             self._index, self._index_version, self._index_of = index, version, kept
         return self._index if len(self._index) else None
 
+    def _silent(self, index: VectorIndex, partner: str | None) -> list[str]:
+        """Of whom nothing may be shown to another, whatever is shared: they have not consented, or no longer do."""
+        if self.policy is None or partner is None or self.sharing == "private":
+            return []
+        return [name for name in index.partners() if name != partner and not self.policy.allows("memory", partner=name)]
+
     def _shown(self, memory: Memory, partner: str | None) -> bool:
-        if partner is None or memory.partner == partner or self.sharing == "shared":
+        if partner is None or memory.partner == partner:
             return True
-        return self.sharing == "flagged" and memory.shared
+        if self.policy is not None and not self.policy.allows("memory", partner=memory.partner):
+            return False
+        return self.sharing == "shared" or (self.sharing == "flagged" and memory.shared)
 
     def strengthen(self, ids: Collection[int], now_ns: int | None = None) -> int:
         """Count as recalled: strength + 1, and the forgetting curve begins anew. Returns how many of the memories there were.

@@ -50,7 +50,8 @@ class Remembering(StoreBase):
     ) -> Memory:
         """Remember one thing; it is on the disk when this returns. The arguments are the fields of `NewMemory`.
 
-        Raises: ValueError, TypeError for arguments; StoreError; PackError if the default encoder has not been pulled.
+        Raises: ValueError, TypeError for arguments; ConsentError, PolicyError by the store's policy; StoreError; PackError if the default
+        encoder has not been pulled.
         """
         return self.add_many([NewMemory(text, partner, kind, stamp_ns, emotion, semantic, shared)])[0]
 
@@ -77,6 +78,8 @@ class Remembering(StoreBase):
             )
             for item in items
         ]
+        for kind, partner in {(kind, partner) for kind, partner, *_ in checked}:
+            self._require(partner, kind)
         vectors = self._vectors([item.text for item in items], [item.semantic for item in items])
         self._expire_if_due(now)
         new = [rows.Row(*start, semantic=vector, shared=item.shared) for start, vector, item in zip(checked, vectors, items, strict=True)]

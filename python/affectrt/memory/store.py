@@ -47,7 +47,8 @@ class MemoryStore(Recalling, Diary):
             "shared", all.
         embed: (N,) texts to (N, D) float32; None opens `TextEmbedding()` (`affectrt packs pull bge-small-en`) when it is first needed.
         encoder: Which one `embed` is; not needed for a `TextEmbedding`. Without `embed`: the caller passes all vectors.
-        retention_days: The most days that memories of a kind are kept, by wall clock: {"utterance": 30}. See `expire`.
+        policy: Asked before anything of a partner is remembered or recalled (`require("memory", partner=...)`), and for its limits.
+        retention: How long memories of a kind are kept, by wall clock; with a policy the shorter of both counts. See `expire`.
         timezone: In which days begin and end.
         timeout_s: How long to wait for another program that is writing.
         read_only: Change nothing, not even the schema.
@@ -55,6 +56,7 @@ class MemoryStore(Recalling, Diary):
         clock: Nanoseconds since 1970, where a method is not told the time.
 
     Raises:
+        ConsentError, PolicyError: By the policy.
         StoreError: The file cannot be used; `reason` says why.
         ValueError, TypeError: For arguments.
     """
