@@ -239,6 +239,7 @@ def _extras(at: Place) -> Iterator[Check]:
         ("av", "av", "video", "videos and cameras"),
         ("pillow", "PIL", "video", "pictures"),
         ("matplotlib", "matplotlib", "plot", "timeline plots"),
+        ("sqlcipher3", "sqlcipher3", "encrypted", "encrypted memories"),
     ):
         version = at.distributions(distribution)
         if version is None:

@@ -15,6 +15,7 @@ import affectrt
 import numpy as np
 import pytest
 from affectrt import MemoryStore, StoreError
+from affectrt.labels import TAXONOMIES
 from affectrt.memory import EMOTIONS, Encoder, NewMemory
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -335,7 +336,7 @@ print([m.text for m in store.memories()], len(store.recall("after", partner="a")
 
 def test_the_front_names_it() -> None:
     assert affectrt.MemoryStore is MemoryStore and issubclass(affectrt.StoreError, RuntimeError)
-    assert len(EMOTIONS) == 8
+    assert TAXONOMIES["plutchik8"].labels == EMOTIONS  # the order is part of the file's form
     code = (
         "import sys, affectrt; print('sqlite3' in sys.modules); affectrt.MemoryStore; print({'onnxruntime', 'sqlcipher3'} & {*sys.modules})"
     )
