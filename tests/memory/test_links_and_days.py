@@ -128,6 +128,9 @@ def test_a_summary_of_what_was_erased_meanwhile_is_not_kept(store: MemoryStore) 
     [
         ({"day": "1.1.2026"}, "day: expected a date as 2026-03-01, got '1.1.2026'"),
         ({"day": None}, "day"),
+        ({"day": "2026-W01-4"}, "day"),
+        ({"day": "20260101"}, "day"),
+        ({"day": "2026-02-30"}, "day"),
         ({"text": ""}, "text"),
         ({"sources": [2]}, "sources: .* got 2"),  # another partner's
         ({"sources": [77]}, "sources: .* got 77"),

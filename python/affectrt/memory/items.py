@@ -5,6 +5,7 @@ Times are wall-clock nanoseconds since 1970 (UTC, `time.time_ns()`), not of a mo
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -192,10 +193,10 @@ def check_emotion(value: EmotionLike | None) -> NDArray[np.float32]:
 
 def check_day(value: object) -> str:
     """A date as 2026-03-01."""
-    try:
-        return datetime.date.fromisoformat(value).isoformat()  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        raise ValueError(f"day: expected a date as 2026-03-01, got {value!r}") from None
+    with contextlib.suppress(TypeError, ValueError):
+        if value == datetime.date.fromisoformat(value).isoformat():  # type: ignore[arg-type]  # Python from 3.11 on takes other forms too
+            return str(value)
+    raise ValueError(f"day: expected a date as 2026-03-01, got {value!r}")
 
 
 def check_k(value: object, name: str) -> int:
