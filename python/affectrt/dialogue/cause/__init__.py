@@ -1,0 +1,48 @@
+"""What made someone feel as they do: a part of their own words, with its place.
+
+    snap('The cause is "the build failed again".', text)                # what a language model answered -> Snapped, or None
+    extract(model, cause_question(target, evidence, "anger"), text)     # a question-answering model -> (Quote, margin), or None
+    find_causes(text)                                                   # marked clauses, without a model
+
+Whatever finds it, the answer is `text[quote.start:quote.end]`.
+"""
+
+from affectrt.dialogue.cause.quote import Quote, quote
+from affectrt.dialogue.cause.rules import Cause, find_causes
+from affectrt.dialogue.cause.scores import CauseScores, bleu2, cause_scores, lcs_f1, squad_f1
+from affectrt.dialogue.cause.snap import Snapped, snap, unquote
+from affectrt.dialogue.cause.span import (
+    SpanLogits,
+    SpanModel,
+    TokenSpan,
+    best_span,
+    cause_question,
+    entailment,
+    entailment_text,
+    extract,
+    span_quote,
+)
+
+__all__ = [
+    "Cause",
+    "CauseScores",
+    "Quote",
+    "Snapped",
+    "SpanLogits",
+    "SpanModel",
+    "TokenSpan",
+    "best_span",
+    "bleu2",
+    "cause_question",
+    "cause_scores",
+    "entailment",
+    "entailment_text",
+    "extract",
+    "find_causes",
+    "lcs_f1",
+    "quote",
+    "snap",
+    "span_quote",
+    "squad_f1",
+    "unquote",
+]
