@@ -132,6 +132,8 @@ def test_of_rules_that_say_the_same_the_later_counts() -> None:
         return [e.potential for e in ana.appraise(action_end("Bob", "Wave"), stamp_ns=0)]
 
     assert (of(3, 7), of(7, 3), of(3)) == ([7], [3], [3])
+    praised = (rule("Event(*, *, *, *)", (PRAISEWORTHINESS, value, self)) for value, self in ((5, "-"), (-5, "SELF")))
+    assert [e.type for e in agent(*praised).appraise(action_end("Bob", "Wave"), stamp_ns=0)] == ["Shame"]
 
 
 def test_two_goals_in_one_event_are_both_felt() -> None:

@@ -157,6 +157,8 @@ def test_decay() -> None:
     assert state.mood(135 * SECOND, SETTINGS) == pytest.approx(2.4 * 2 ** (-135 / 60))
     assert state.mood(136 * SECOND, SETTINGS) == 0  # 2.4 2^(-t/60) = 0.5 at 135.8
     assert state.forget(95 * SECOND, SETTINGS).pool == ()
+    quick, _ = EmotionalState().feel(Appraised(OCC["Joy"], 9), Disposition(1, 2), EVENT, 0, 0, SETTINGS)
+    assert [e.intensity for e in quick.emotions(15 * SECOND, SETTINGS)] == pytest.approx([2])
     slow = Settings(tick_s=60.0)
     assert [e.intensity for e in state.emotions(15 * 60 * SECOND, slow)] == pytest.approx([4])
 

@@ -208,15 +208,17 @@ def test_success_is_symmetric(a: Name, b: Name) -> None:
     assert (unify(a, b) is None) == (unify(b, a) is None)
 
 
+SMALL = st.builds(Name, WORDS) | st.builds(lambda head, term: Name(head, (Name(term),)), WORDS, WORDS)
 X, Y, Z = Name("[x]"), Name("[y]"), Name("[z]")
 
 
 @st.composite
 def unifiable(draw: st.DrawFn) -> tuple[Name, Name, dict[Name, Name]]:
     """Two names with variables put in the place of parts of one ground name, and the values that give it back."""
-    values = {v: draw(names(WORDS, WORDS).filter(lambda n: n.size < 4)) for v in (X, Y, Z)}
+    values = {v: draw(SMALL) for v in (X, Y, Z)}
     parts = st.builds(Name, WORDS) | st.sampled_from(list(values.values()))
-    whole = Name("h", tuple(draw(st.lists(parts | st.builds(lambda t: Name("k", tuple(t)), st.lists(parts, min_size=1)), min_size=1))))
+    inner = st.builds(lambda t: Name("k", tuple(t)), st.lists(parts, min_size=1, max_size=2))
+    whole = Name("h", tuple(draw(st.lists(parts | inner, min_size=1, max_size=4))))
 
     def hide(name: Name) -> Name:
         fitting = [v for v, value in values.items() if value == name]
