@@ -165,6 +165,11 @@ def test_evidence_in_the_wrong_place_is_refused() -> None:
     document["sources"]["face"]["pending"] = document["sources"]["text"]["pending"]
     with pytest.raises(ValueError, match=r"sources\.face\.pending: expected evidence of 'face'"):
         Fusion.from_json(json.dumps(document))
+    for stamp_ns in (SECOND, 2 * SECOND + 1):  # settled long ago, and newer than the newest
+        document = json.loads(some().to_json())
+        document["sources"]["text"]["pending"][0]["stamp_ns"] = stamp_ns
+        with pytest.raises(ValueError, match=r"sources\.text\.pending: expected evidence of 'text' from 1300000000 to 2000000000"):
+            Fusion.from_json(json.dumps(document))
     for clock in ([0, 1.0, 1], [1, 1.0, 0]):  # a peak after the newest, a clock after the fold
         document = json.loads(some().to_json())
         document["sources"]["face"]["base"]["valence"] = [0.5, 1.0, *clock]
