@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 from affectrt.memory import COMBINATIONS, Encoder, MemoryStore, NewMemory
-from measure import report, take_turns
+from measure import report, take_turns, time_ms
 
 DIMENSIONS = 384
 ENCODER = Encoder("random", "1", DIMENSIONS)
@@ -46,7 +46,7 @@ def commits(folder: Path, random: np.random.Generator) -> dict[str, float]:
     plain = MemoryStore(folder / "commit.db", encoder=ENCODER)
     encrypted = MemoryStore(folder / "commit-encrypted.db", encoder=ENCODER, key=KEY)
     raw = os.open(folder / "raw", os.O_WRONLY | os.O_CREAT)
-    pool = iter(vectors(random, 5000))
+    pool = iter(vectors(random, 4000))
     block = bytes(3 * 4096)
     os.pwrite(raw, block * 300, 0)
     os.fsync(raw)
@@ -59,9 +59,14 @@ def commits(folder: Path, random: np.random.Generator) -> dict[str, float]:
     def add(store: MemoryStore) -> Callable[[], Any]:
         return lambda: store.add("I finally passed the exam!", partner="anna", semantic=next(pool), emotion={"joy": 1})
 
-    turns = take_turns({"sync": sync, "plain": add(plain), "encrypted": add(encrypted)}, rounds=15, repeats=20)
+    both = {"plain": add(plain), "encrypted": add(encrypted)}
+    # The log grows for the first thousand pages, which makes syncing it dear; then SQLite writes over it again and again.
+    figures = {f"{name}_growing_log_ms": statistics.median(time_ms(one, 100)) for name, one in both.items()}
+    for one in both.values():
+        time_ms(one, 600)
+    turns = take_turns({"sync": sync, **both}, rounds=15, repeats=20)
     batch = [NewMemory("I finally passed the exam!", "anna", semantic=v) for v in vectors(random, 100)]
-    figures = {f"{name}_ms": statistics.median(values) for name, values in turns.items()}
+    figures |= {f"{name}_ms": statistics.median(values) for name, values in turns.items()}
     figures["commit_over_sync"] = statistics.median(a / b for a, b in zip(turns["plain"], turns["sync"], strict=True))
     figures["encrypted_over_plain"] = statistics.median(a / b for a, b in zip(turns["encrypted"], turns["plain"], strict=True))
     figures["batch_of_100_ms"] = statistics.median(timed_ms(lambda: plain.add_many(batch)) for _ in range(10))

@@ -136,6 +136,37 @@ def test_summaries_and_portraits_go_with_what_they_were_made_of(store: MemorySto
     assert store.erase([three, 99]) == (three, other.id) and store.linked(one) == ()
 
 
+def test_a_change_of_the_index_that_is_broken_off_costs_only_time(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(store, 6)
+    store.recall("quiet", partner="berta")
+    index = store._index
+    assert index is not None
+
+    def interrupted(ids: object) -> None:
+        index.column("ids")[:] = 7
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(index, "remove", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        store.erase_partner("anna")
+    assert not any(column.any() for column in index._columns.values())
+    assert len(store.recall("quiet", partner="berta").hits) == 6 and store.recall("zirkon", partner="anna").hits == ()
+    assert store.erase([]) == () and traces(store.path, "zirkon", "zirkon 5") == []
+
+
+def test_a_partners_name_leaves_the_index_too(store: MemoryStore) -> None:
+    fill(store, 3)
+    store.recall("quiet", partner="berta")
+    index = store._index
+    assert index is not None and index.partners() == ("berta", "anna")
+    store.erase_partner("berta")
+    assert index.partners() == ("anna",)
+    store.add("quiet again", partner="carl")
+    store.add("quiet at last", partner="berta")
+    for name in ("anna", "berta", "carl"):
+        assert {h.memory.partner for h in store.recall("quiet", partner=name).hits} == {name}
+
+
 def test_ids_are_never_given_again(store: MemoryStore) -> None:
     store.add("one", partner="a")
     store.add("two", partner="a")

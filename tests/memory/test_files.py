@@ -259,18 +259,18 @@ def test_a_locked_file_is_waited_for_and_then_told(open_store: Open, key: str | 
     assert store.add("cows", partner="a").id == 2
 
 
-def test_two_processes_write_to_one_file(open_store: Open, tmp_path: Path) -> None:
+def test_two_processes_write_to_one_file(open_store: Open, tmp_path: Path, key: str | None) -> None:
     program = f"""
 import sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from memory_tools import WORDS, bag_of_words
 from affectrt.memory import MemoryStore
-with MemoryStore({str(tmp_path / "robot.db")!r}, embed=bag_of_words, encoder=WORDS, timeout_s=60) as store:
+with MemoryStore({str(tmp_path / "robot.db")!r}, embed=bag_of_words, encoder=WORDS, timeout_s=60, key={key!r}) as store:
     for i in range(60):
         store.add(f"{{sys.argv[1]}} {{i}}", partner=sys.argv[1])
 """
     writers = [subprocess.Popen([sys.executable, "-c", program, name], stderr=subprocess.PIPE) for name in ("a", "b")]
-    store = open_store(timeout_s=60)
+    store = open_store(timeout_s=60, key=key)
     for i in range(30):
         store.add(f"c {i}", partner="c")
         assert store.recall(f"c {i}", partner="c", k=1).hits[0].memory.text == f"c {i}"

@@ -172,8 +172,9 @@ def test_what_is_not_known_is_not_guessed(store: MemoryStore) -> None:
     ("wrong", "words"),
     [
         ({"combination": "C-B"}, "combination: expected one of semantic, emotional, C-A"),
-        ({"k": 0}, "k: expected an int of at least 1, got 0"),
+        ({"k": 0}, r"k: expected an int of at least 1 \(and below 2\*\*63\), got 0"),
         ({"k": True}, "k: expected"),
+        ({"k": 2**63}, "k: expected"),
         ({"candidates": 0}, "candidates: expected"),
         ({"kinds": ["gossip"]}, "kinds: expected some of"),
         ({"kinds": []}, "kinds"),
@@ -217,11 +218,37 @@ def test_a_clock_that_is_set_back_moves_no_memory_back(store: MemoryStore, clock
     assert store.add("cows", partner="a").id == 2 and store.recall("cows", partner="a").hits[0].memory.id == 2
 
 
+def test_more_than_there_is_can_be_asked_for(store: MemoryStore) -> None:
+    store.add("bees", partner="a", emotion={"joy": 1})
+    found = store.recall("bees", partner="a", emotion={"joy": 1}, combination="S-C", k=2**62, candidates=2**62)
+    assert len(found.hits) == 1 and len(store.memories(limit=2**63 - 1)) == 1
+    for call in (
+        lambda: store.get(2**63),
+        lambda: store.memories(limit=2**64),
+        lambda: store.memories(after_id=-1),
+        lambda: store.erase([2**70]),
+    ):
+        with pytest.raises(ValueError, match="expected an int"):
+            call()
+
+
 def test_an_empty_store_recalls_nothing(store: MemoryStore) -> None:
     assert store.recall("bees", partner="a", emotion={"joy": 1}).hits == ()
     store.add("bees", partner="a")
     store.erase_all()
     assert store.recall("bees", partner="a", emotion={"joy": 1}).hits == () and store.partners() == ()
+
+
+def test_vectors_can_be_read_ahead(open_store: Open) -> None:
+    store = open_store()
+    assert store.prepare() == 0
+    store.add("bees", partner="a")
+    store.close()
+    store = open_store()
+    assert store.prepare() == 1 and store._index is not None
+    store.close()
+    with pytest.raises(StoreError, match="closed"):
+        store.prepare()
 
 
 def test_two_stores_on_one_file_stay_in_step(open_store: Open, key: str | None) -> None:

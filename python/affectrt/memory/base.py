@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -175,9 +176,22 @@ class StoreBase:
                 for chunk in rows.chunks(ids(connection) if callable(ids) else check_ids(ids)):
                     cursor = connection.execute(f"UPDATE memories SET {change} WHERE id IN ({rows.marks(chunk)})", [*values, *chunk])
                     changed += cursor.rowcount
-            if self._index is not None:
-                step(self._index)
+            with self._changing() as index:
+                if index is not None:
+                    step(index)
         return changed
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[VectorIndex | None]:
+        """The index while it is changed: if that is broken off, it is let go of, as its columns may no longer fit together."""
+        index, self._index = self._index, None
+        try:
+            yield index
+        except BaseException:
+            if index is not None:
+                index.clear()
+            raise
+        self._index = index
 
     # ---- erase
 
@@ -219,8 +233,9 @@ class StoreBase:
                     rows.delete(connection, ids)
                     if connection.total_changes > before:
                         rows.set_meta(connection, "erasing", True)  # so that the next to open the file finishes, if this is killed here
-                if self._index is not None:
-                    self._index.remove(ids)
+                with self._changing() as index:
+                    if index is not None:
+                        index.remove(ids)
             self._finish_erasing()
         return tuple(sorted(ids))
 

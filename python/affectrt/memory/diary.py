@@ -152,8 +152,9 @@ class Diary(Remembering):
                 connection.executemany("INSERT INTO sources VALUES (?, ?)", [(ids[0], source) for source in made_of])
 
             (memory,) = self._insert([rows.Row(kind, name, words, stamp, feeling, vector, day=day)], prepare, finish)
-            if self._index is not None:
-                self._index.remove(old)
+            with self._changing() as index:
+                if index is not None:
+                    index.remove(old)
         return memory
 
     def summarise(self, day: str, summariser: Summariser, *, partner: str) -> Memory | None:
@@ -207,6 +208,8 @@ class Diary(Remembering):
             text.encode()
         except (TypeError, ValueError, RecursionError) as error:
             raise ValueError(f"state {name!r}: expected what JSON holds: {error}") from error
+        if partner is not None:
+            self._require(check_partner(partner))
         row = (self._owner(partner), check_words(name, "name"), text, check_time(stamp_ns, self._now(None)), check_k(version, "version"))
         with self._db.write() as connection:
             connection.execute("INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?, ?)", row)

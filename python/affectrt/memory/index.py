@@ -49,7 +49,7 @@ class VectorIndex:
         return self._n
 
     def partners(self) -> tuple[str, ...]:
-        """Everyone of whom a row is, or was, here."""
+        """Everyone of whom a row is here."""
         return tuple(self._partners)
 
     def column(self, name: str) -> NDArray[Any]:
@@ -71,7 +71,7 @@ class VectorIndex:
         if self._n + len(ids) > len(self._columns["ids"]):
             self._make_room(self._n + len(ids))
         codes, bounds = _core.memory_codes(semantics)
-        numbers = [self._partners.setdefault(partner, len(self._partners)) for partner in partners]
+        numbers = [self._partners.setdefault(name, max(self._partners.values(), default=-1) + 1) for name in partners]
         values = (semantics, codes, bounds, emotions, ids, stamps_ns, numbers, [KINDS.index(kind) for kind in kinds], shared, archived)
         for column, value in zip(self._columns.values(), (*values, semantics.any(axis=1)), strict=True):
             column[self._n : self._n + len(ids)] = value
@@ -92,15 +92,16 @@ class VectorIndex:
             column[:count] = column[: self._n][kept]
             column[count : self._n] = 0
         self._n = count
+        there = set(self.column("partners").tolist())
+        self._partners = {name: number for name, number in self._partners.items() if number in there}
 
     def remove(self, ids: Collection[int]) -> None:
         """Let go of memories."""
         self.keep(~np.isin(self.column("ids"), np.fromiter(ids, np.int64, len(ids))))
 
     def clear(self) -> None:
-        """Let go of all, partners' names too."""
+        """Let go of all."""
         self.keep(np.zeros(self._n, np.bool_))
-        self._partners.clear()
 
     def set_archived(self, ids: Collection[int], archived: bool) -> None:
         """Move memories into the archive or out of it."""

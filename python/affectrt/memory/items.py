@@ -199,10 +199,10 @@ def check_day(value: object) -> str:
     raise ValueError(f"day: expected a date as 2026-03-01, got {value!r}")
 
 
-def check_k(value: object, name: str) -> int:
-    """A count of at least one."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ValueError(f"{name}: expected an int of at least 1, got {value!r}")
+def check_k(value: object, name: str, least: int = 1) -> int:
+    """A count, or an id."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not least <= value <= _LAST_NS:
+        raise ValueError(f"{name}: expected an int of at least {least} (and below 2**63), got {value!r}")
     return int(value)
 
 

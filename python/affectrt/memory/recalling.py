@@ -123,8 +123,8 @@ class Recalling(Remembering):
                 semantics,
                 emotions,
                 combination=used,
-                k=k,
-                candidates=candidates,
+                k=min(k, len(index)),
+                candidates=min(candidates, len(index)),
                 allowed=allowed,
                 **coded,
             )
@@ -148,6 +148,12 @@ class Recalling(Remembering):
                 there = rows.by_id(connection, [hit.memory.id for hit in hits])
             hits = tuple(dataclasses.replace(hit, memory=there[hit.memory.id]) for hit in hits if hit.memory.id in there)
         return Recall(hits, seen, used, reason)
+
+    def prepare(self) -> int:
+        """Read the vectors into memory now, not at the first recall; returns how many. At 100,000 memories that takes seconds."""
+        with self._db.read() as connection:
+            index = self._loaded(connection, words=False)
+            return 0 if index is None else len(index)
 
     def _query(self, query: str | NDArray[np.float32] | None) -> NDArray[np.float32] | None:
         if query is None or (isinstance(query, str) and not query.strip()):

@@ -112,17 +112,18 @@ class Remembering(StoreBase):
                 ids = [rows.insert(connection, row) for row in new]
                 if finish is not None:
                     finish(connection, ids)
-            if in_step and self._index is not None:
-                self._index.extend(
-                    ids,
-                    [row.kind for row in new],
-                    [row.partner for row in new],
-                    [row.stamp_ns for row in new],
-                    [row.shared for row in new],
-                    [row.archived_ns is not None for row in new],
-                    np.stack([row.emotion for row in new]),
-                    np.stack([row.semantic for row in new]),
-                )
+            with self._changing() as index:
+                if in_step and index is not None:
+                    index.extend(
+                        ids,
+                        [row.kind for row in new],
+                        [row.partner for row in new],
+                        [row.stamp_ns for row in new],
+                        [row.shared for row in new],
+                        [row.archived_ns is not None for row in new],
+                        np.stack([row.emotion for row in new]),
+                        np.stack([row.semantic for row in new]),
+                    )
             found = rows.by_id(connection, ids)
         return tuple(found[id_] for id_ in ids)
 
@@ -164,7 +165,7 @@ class Remembering(StoreBase):
         order = "stamp_ns DESC, id DESC" if newest_first else "id"
         order += f" LIMIT {check_k(limit, 'limit')}" if limit is not None else ""
         with self._db.read() as connection:
-            return rows.select(connection, where + " AND id > ?", [*values, after_id], order)
+            return rows.select(connection, where + " AND id > ?", [*values, check_k(after_id, "after_id", 0)], order)
 
     def count(self, *, partner: str | None = None, kinds: Iterable[str] = KINDS, archived: bool | None = None) -> int:
         """How many there are; arguments as of `memories`."""

@@ -216,6 +216,7 @@ class MemoryStore(Recalling, Diary):
 
     def _import_memory(self, connection: sqlite3.Connection, row: rows.Row, convert: bool) -> int:
         row = dataclasses.replace(row, partner=check_partner(row.partner))
+        self._require(row.partner, row.kind)
         if convert:
             row = dataclasses.replace(row, semantic=self._embedder([row.text])[0])
         if row.kind not in (UTTERANCE, FACT):
