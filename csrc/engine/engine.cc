@@ -274,27 +274,24 @@ Binding::Run& Binding::run_with(int graph, bool synchronised) {
   return runs_.emplace_back(Run{graph, synchronised, std::move(options), {}, false});
 }
 
+void Binding::start(const ort::RunOptions* options) {
+  const Runtime& rt = Runtime::get();
+  rt.check(rt.api().RunWithBinding(engine_->session(), options, binding_.get()), "run");
+}
+
 void Binding::run(int graph) {
   const auto on_gpu = [](const Slot& slot) { return slot.memory == Memory::kGpu; };
   const bool synchronised = std::none_of(inputs_.begin(), inputs_.end(), on_gpu) && std::none_of(outputs_.begin(), outputs_.end(), on_gpu);
-  const auto start = [&](const ort::RunOptions* options) {
-    const Runtime& rt = Runtime::get();
-    rt.check(rt.api().RunWithBinding(engine_->session(), options, binding_.get()), "run");
-  };
   if (!engine_->on_device()) return start(nullptr);
-  if (!engine_->gpu()) {
-    const capture::Pause pause;
-    return start(nullptr);
-  }
+  const auto& gpu = engine_->gpu();
   // A graph has addresses of the device in it: what comes from the host is run as it is.
-  if (engine_->gpu()->graphs && graph >= 0 && !synchronised && run_graph(run_with(graph, false), start)) return;
-  const Run& plain = run_with(-1, synchronised);
+  if (gpu && gpu->graphs && graph >= 0 && !synchronised && run_graph(run_with(graph, false))) return;
+  const ort::RunOptions* options = gpu ? run_with(-1, synchronised).options.get() : nullptr;
   const capture::Pause pause;
-  start(plain.options.get());
+  start(options);
 }
 
-template <class F>
-bool Binding::run_graph(Run& with, const F& start) {
+bool Binding::run_graph(Run& with) {
   const auto here = std::this_thread::get_id();
   if (with.refused) return false;
   if (with.captured_by == here) {

@@ -146,8 +146,8 @@ class Binding {
     bool refused = false;         // a capture has failed
   };
   Run& run_with(int graph, bool synchronised);
-  template <class F>
-  bool run_graph(Run& with, const F& start);  // whether it has been run
+  void start(const ort::RunOptions* options);
+  bool run_graph(Run& with);  // whether it has been run
 
   const Engine* engine_;
   ort::OwnedBinding binding_;

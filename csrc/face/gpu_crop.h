@@ -1,7 +1,8 @@
-// A network over crops on a GPU, for gpu_faces.cc alone.
+// What gpu_faces.cc and gpu_read.cc share: a network over crops, and the buffer that the device copies to.
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <map>
 #include <utility>
 #include <vector>
@@ -11,6 +12,21 @@
 #include "affectrt/gpu/pointer.h"
 
 namespace affectrt {
+
+// Tracks whose smoothed state is kept, in parts of the faces that a frame may have. One more pushes out the one seen longest ago, which
+// starts anew if it comes back.
+inline constexpr std::size_t kTracksAFace = 4;
+
+// A slot of a host buffer that the device copies to, in the order in which they are taken.
+struct Cursor {
+  std::byte* at;
+  template <class T>
+  T* take(std::size_t count) {
+    T* result = reinterpret_cast<T*>(at);
+    at += (count * sizeof(T) + 15) / 16 * 16;
+    return result;
+  }
+};
 
 // A network that looks at crops: where they lie, what it is fed, what it answers. Its batches are bound once for each number of faces.
 struct GpuFaces::Crop {

@@ -17,9 +17,6 @@ using cuda::DevicePtr;
 using gpu::pointer;
 
 constexpr std::size_t kFloat = sizeof(float);
-// Tracks whose smoothed state is kept, in parts of the faces that a frame may have. One more pushes out the one seen longest ago, which
-// starts anew if it comes back.
-constexpr std::size_t kTracksAFace = 4;
 
 cuda::Kernel kernel(const GpuContext& context, const char* op, const char* name) { return cuda::Module(context.device, op).kernel(name); }
 
@@ -29,17 +26,6 @@ float logit(float probability) {
   const float p = std::clamp(probability, 1e-6f, 1.0f - 1e-6f);
   return std::log(p / (1.0f - p));
 }
-
-// A slot of a host buffer that the device copies to, in the order in which they are taken.
-struct Cursor {
-  std::byte* at;
-  template <class T>
-  T* take(std::size_t count) {
-    T* result = reinterpret_cast<T*>(at);
-    at += (count * sizeof(T) + 15) / 16 * 16;
-    return result;
-  }
-};
 
 }  // namespace
 
@@ -296,120 +282,6 @@ void GpuFaces::cut_crops(const cuda::DeviceImage& image) {
   args.channels = target.channels();
   args.least_variance = static_cast<float>(kLeastVariance);
   cuda::launch(sharpness_, {{static_cast<unsigned>(capacity_)}, {gpu::kSharpnessThreads}}, stream, args);
-}
-
-int GpuFaces::slot_of(int track, bool& fresh) {
-  const auto known = slots_.find(track);
-  fresh = known == slots_.end() || !known->second.settled;
-  if (known != slots_.end()) {
-    known->second.used = frames_;
-    return known->second.index;
-  }
-  if (slots_.size() < kTracksAFace * capacity_)
-    return slots_.try_emplace(track, Slot{static_cast<int>(slots_.size()), frames_, false}).first->second.index;
-  const auto oldest =
-      std::min_element(slots_.begin(), slots_.end(), [](const auto& a, const auto& b) { return a.second.used < b.second.used; });
-  const int index = oldest->second.index;
-  slots_.erase(oldest);
-  slots_.try_emplace(track, Slot{index, frames_, false});
-  return index;
-}
-
-void GpuFaces::read(std::span<const int> tracks, std::int64_t stamp_ns, std::vector<Reading>& readings,
-                    std::vector<std::optional<std::vector<Landmark>>>& landmarks) {
-  if (tracks.size() != found_)
-    throw std::invalid_argument("expected " + std::to_string(found_) + " tracks, got " + std::to_string(tracks.size()));
-  const auto& stream = context_->stream;
-  readings.assign(found_, {});
-  landmarks.clear();
-  ++frames_;
-  if (found_ == 0) {
-    finish();  // the kernels that looked for crops of nobody still read the frame
-    return;
-  }
-  Cursor home{home_.data()};
-  home.take<int>(2);
-  home.take<float>(capacity_ * row_values_);
-  const gpu::AffectReading* affect = nullptr;
-  const float *raw = nullptr, *probs = nullptr, *sharp = nullptr;
-  if (expression_) {
-    Cursor sent{sent_.data()};
-    auto* faces = sent.take<gpu::AffectFace>(found_);
-    for (std::size_t i = 0; i < found_; ++i) {
-      bool fresh = false;
-      faces[i].track = slot_of(tracks[i], fresh);
-      faces[i].fresh = fresh ? 1 : 0;
-      faces[i].stamp_ns = stamp_ns;
-    }
-    cuda::copy_to_device(faces_.data(), faces, found_ * sizeof(gpu::AffectFace), stream);
-    expression_->run(found_);
-    gpu::AffectArgs args{};
-    args.values = pointer<const float>(expression_->outputs[probs_output_].data());
-    args.rows = pointer<const float>(rows_.data());
-    args.sharpness = pointer<const float>(sharp_.data());
-    args.faces = pointer<const gpu::AffectFace>(faces_.data());
-    args.ratings = pointer<const float>(ratings_.data());
-    args.count = pointer<const int>(status_.data());
-    args.track_probs = pointer<float>(track_probs_.data());
-    args.tracks = pointer<gpu::AffectTrackState>(track_states_.data());
-    args.raw_probs = pointer<float>(raw_probs_.data());
-    args.probs = pointer<float>(probs_.data());
-    args.readings = pointer<gpu::AffectReading>(readings_.data());
-    args.max_count = static_cast<int>(found_);
-    args.labels = static_cast<int>(labels_);
-    args.row_values = static_cast<int>(row_values_);
-    args.activation = static_cast<int>(affect_options_.activation);
-    args.temperature = affect_options_.temperature;
-    args.smoothing_ms = affect_options_.smoothing_ms;
-    args.min_face_px = affect_options_.min_face_px;
-    args.min_sharpness = affect_options_.min_sharpness;
-    args.full_height_px = affect_options_.full_height_px;
-    args.unknown_below = affect_options_.unknown_below;
-    cuda::launch(affect_, {{cuda::blocks_for(found_, gpu::kFacesPerBlock)}, {gpu::kAffectThreads}}, stream, args);
-
-    const auto fetch = [&]<class T>(const cuda::Buffer& from, std::size_t count, const T*& to) {
-      T* at = home.take<T>(count);
-      cuda::copy_to_host(at, from.data(), count * sizeof(T), stream);
-      to = at;
-    };
-    fetch(readings_, found_, affect);
-    fetch(raw_probs_, found_ * labels_, raw);
-    fetch(probs_, found_ * labels_, probs);
-    fetch(sharp_, found_, sharp);
-  }
-  CropModel::Outputs meshes;
-  std::vector<const float*> mesh_values;
-  std::vector<Affine> regions(found_);
-  const Affine* region_values = nullptr;
-  if (landmarks_) {
-    landmarks_->run(found_);
-    for (std::size_t i = 0; i < landmarks_->outputs.size(); ++i) {
-      const std::size_t count = found_ * landmarks_->model->values_of(i);
-      float* at = home.take<float>(count);
-      cuda::copy_to_host(at, landmarks_->outputs[i].data(), count * kFloat, stream);
-      mesh_values.push_back(at);
-    }
-    Affine* at = home.take<Affine>(found_);
-    cuda::copy_to_host(at, landmarks_->regions.data(), found_ * sizeof(Affine), stream);
-    region_values = at;
-  }
-  stream.synchronize();
-  under_way_ = false;
-  if (expression_)
-    for (const int track : tracks) slots_[track].settled = true;
-
-  for (std::size_t i = 0; expression_ && i < found_; ++i) {
-    readings[i].affect = affect[i];
-    readings[i].raw_probs.assign(raw + i * labels_, raw + (i + 1) * labels_);
-    readings[i].probs.assign(probs + i * labels_, probs + (i + 1) * labels_);
-    readings[i].sharpness = sharp[i];
-  }
-  if (landmarks_) {
-    for (std::size_t i = 0; i < mesh_values.size(); ++i)
-      meshes.values.emplace_back(mesh_values[i], mesh_values[i] + found_ * landmarks_->model->values_of(i));
-    std::copy(region_values, region_values + found_, regions.begin());
-    landmarks = landmark_model_->read(meshes, regions);
-  }
 }
 
 }  // namespace affectrt

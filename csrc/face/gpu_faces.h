@@ -23,6 +23,8 @@ struct GpuContext {
   cuda::Stream stream;
 };
 
+struct Cursor;
+
 class GpuFaces {
  public:
   // What affect.cu says of one face.
@@ -60,6 +62,7 @@ class GpuFaces {
 
  private:
   struct Crop;
+  struct Answers;
   struct Slot {
     int index = 0;
     std::uint64_t used = 0;
@@ -71,6 +74,8 @@ class GpuFaces {
   void cut_crops(const cuda::DeviceImage& image);
   void enqueue_rows_home();
   int slot_of(int track, bool& fresh);
+  void enqueue_expressions(std::span<const int> tracks, std::int64_t stamp_ns, Cursor& home, Answers& answers);
+  void enqueue_landmarks(Cursor& home, Answers& answers);
   void finish();
 
   const GpuContext* context_;

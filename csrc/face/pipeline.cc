@@ -101,6 +101,7 @@ std::unique_ptr<GpuContext> FacePipeline::open_gpu(FaceOptions& options, std::ve
   const int ordinal = gpu_ordinal(*std::find_if(asked.begin(), asked.end(), [&](const Provider& one) { return one.name == provider; }));
   try {
     auto context = std::make_unique<GpuContext>(ordinal);
+    // Before any network opens on this stream: without them none should.
     for (const char* op : {"image_to_tensor", "sharpness", "detection", "align", "affect"}) cuda::Module(context->device, op);
     // Only the CUDA provider is known to keep a graph for each number: others replay the first one for whatever batch comes.
     options.engine.gpu = GpuStream{ordinal, context->stream.handle(), provider == kCudaProvider};
