@@ -259,6 +259,25 @@ def test_meta_beliefs(name: str, expected: tuple[str, ...]) -> None:
     assert tuple(f"{float(a):.6g}" if a[0].isdigit() else a for a in answers) == expected
 
 
+def test_the_strongest_of_several() -> None:
+    """Of all, of a family, and of a type that two events have aroused."""
+    robot = agent(
+        rule("Event(*, *, Hit([n]), *)", (DESIRABILITY, "[n]")),
+        rule("Event(*, [who], Shine([n]), *)", (PRAISEWORTHINESS, "[n]", "[who]")),
+        settings=Settings(mood_to_emotion=0),
+    )
+    for action in ("Hit(4)", "Hit(9)", "Hit(-6)", "Shine(7)", "Shine(-8)"):
+        robot.appraise(action_end("Ana", action), stamp_ns=0)
+    asked = (
+        "StrongestEmotion(SELF)",
+        "StrongestWellBeingEmotion(SELF)",
+        "StrongestAttributionEmotion(SELF)",
+        "EmotionIntensity(SELF, Joy)",
+    )
+    assert [robot.ask(name, 0) for name in asked] == [("Joy",), ("Joy",), ("Reproach",), ("8",)]
+    assert robot.ask("StrongestEmotionForEvent(SELF, Event(*, *, Hit(*), *))", 0) == ("Joy",)
+
+
 def test_a_registered_meta_belief() -> None:
     def near(world: World, terms: tuple[Name, ...], solution: Solution) -> list[tuple[Name, Solution]]:
         return [(Name("True"), at) for at in [solution.bind(terms[0], Name("Ana")) if terms[0].is_variable else solution] if at]

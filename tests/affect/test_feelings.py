@@ -244,6 +244,25 @@ def test_the_types() -> None:
         emotion_type("Bliss")
 
 
+def test_the_octants_of_the_table() -> None:
+    """The signs of pleasure, arousal and dominance, as the text of the table's source names the octants."""
+    octants = {
+        "+++": ["Gratification", "Happy-For", "Joy", "Love", "Pride"],  # exuberant
+        "++-": ["Admiration", "Gratitude", "Hope"],  # dependent
+        "+-+": ["Relief", "Satisfaction"],  # relaxed
+        "+--": ["Gloating"],  # docile
+        "-++": ["Anger", "Hate"],  # hostile
+        "-+-": ["Disappointment", "Fear", "Remorse", "Shame"],  # anxious
+        "--+": ["Reproach"],  # disdainful
+        "---": ["Distress", "Fears-Confirmed", "Pity", "Resentment"],  # bored
+    }
+    found: dict[str, list[str]] = {}
+    for name, kind in sorted(OCC.items()):
+        axes = kind.affect.valence, kind.affect.arousal, kind.affect.dominance
+        found.setdefault("".join("+" if axis > 0 else "-" for axis in axes), []).append(name)
+    assert found == octants
+
+
 def test_affect() -> None:
     anger = feel(EmotionalState(), "Anger", 6).pool[0]
     joy = feel(EmotionalState(), "Joy", 2).pool[0]

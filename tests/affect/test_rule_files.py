@@ -26,6 +26,9 @@ def test_appraisal_rules_of_today(tmp_path: Path) -> None:
     assert (gratitude.type, gratitude.intensity, gratitude.decay, gratitude.target) == ("Gratitude", 4, 2, "Ana")
     assert robot.appraise(action_end("Ana", "Help(-1)", "SELF"), stamp_ns=0) == ()
     assert [e.type for e in robot.appraise(action_end("Ana", "Win"), stamp_ns=0)] == ["Relief"]
+    anyone = write(tmp_path, any_ea=appraisal(rule("Event(*, *, *, *)", ("Praiseworthiness", 5, "*"))))
+    (pride,) = Appraisal.load(anyone).appraise(action_end("Ana", "Win"), stamp_ns=0)
+    assert (pride.type, pride.target) == ("Pride", "SELF")  # a target that names nobody is none
 
 
 def test_appraisal_rules_of_before_2019(tmp_path: Path) -> None:
@@ -47,6 +50,11 @@ def test_appraisal_rules_of_before_2019(tmp_path: Path) -> None:
     }
     assert felt == {"Sad": [("Distress", "")], "Rude": [("Anger", "Bob")], "Kind": [("Joy", "")]}
     assert robot.ask("Likes(SELF, Kick)", 0) == ("False",)
+    assert [[v.name for v in r.variables] for r in robot.rules.appraisal] == [
+        ["Desirability"],
+        ["Desirability", "Praiseworthiness"],
+        ["Desirability"],
+    ]
 
 
 def test_toolkit_decision_rules(tmp_path: Path) -> None:
