@@ -23,7 +23,7 @@ FRAME = np.zeros((8, 8, 3), np.uint8)
 
 
 def face_of(label, size=100.0, confidence=0.8, valence=0.5, arousal=0.2):
-    empty = np.zeros(0, np.float32)
+    nothing = np.zeros(len(FER7), np.float32)
     return FaceObservation(
         stamp_ns=0,
         box=np.array([0, 0, size, size], np.float32),
@@ -32,8 +32,8 @@ def face_of(label, size=100.0, confidence=0.8, valence=0.5, arousal=0.2):
         track_id=1,
         label=label,
         labels=FER7,
-        probs=empty,
-        raw_probs=empty,
+        probs=nothing,
+        raw_probs=nothing,
         valence=valence,
         arousal=arousal,
         confidence=confidence,
@@ -141,15 +141,18 @@ def test_words_outweigh_the_face_unless_they_are_neutral(dialogue):
     assert expression("angry", "neutral") == "neutral"
 
 
-def test_the_state_is_a_weighted_mean_and_frozen(dialogue):
+def test_the_state_is_that_of_the_fusion_and_frozen(dialogue):
     bot = Companion(
         face=Eyes(face_of("happy", confidence=0.9, valence=0.8, arousal=0.4)), text=Reader("sadness", -0.6, -0.2, 0.3), dialogue=dialogue
     )
     assert bot.state.stamp_ns == 0 and bot.state.seen is bot.state.read is None
     bot.see(FRAME, SECOND)
     state = bot.reply("Well.", SECOND).trace.state
-    assert state.valence == pytest.approx((0.8 * 0.9 - 0.6 * 0.3) / 1.2)
-    assert state.arousal == pytest.approx((0.4 * 0.9 - 0.2 * 0.3) / 1.2)
+    # Both weigh what is left of their confidence, beside a prior of 0.25 at the origin.
+    assert state.valence == pytest.approx((0.8 * 0.9 - 0.6 * 0.3) / (0.25 + 1.2))
+    assert state.arousal == pytest.approx((0.4 * 0.9 - 0.2 * 0.3) / (0.25 + 1.2))
+    assert [(one.source, one.said) for one in state.affect.sources] == [("face", "happy"), ("text", "sadness")]
+    assert state.affect.contradiction.axis == "valence"
     with pytest.raises(FrozenInstanceError):
         state.valence = 0.0
 
@@ -276,7 +279,7 @@ def test_with_real_eyes_and_a_real_reader(dialogue, face, text, astronaut, empty
     reply = bot.reply("Thank you so much, this is wonderful!", 2 * SECOND, max_tokens=8)
     state = reply.trace.state
     assert state.seen.label == "happy" and state.read.label in ("gratitude", "admiration", "joy")
-    assert state.valence > 0.2
+    assert state.valence > 0.2 and {one.source for one in state.affect.sources} == {"face", "text"}
     assert reply.trace.note.startswith("You see that I look happy and hear that I sound ")
     assert reply.read() and reply.expression.name == "happy"
     bot.see(empty_scene, 20 * SECOND, color="rgb8")

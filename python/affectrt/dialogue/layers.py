@@ -13,6 +13,7 @@ _WORDS = {
     "admiration": "admiring",
     "amusement": "amused",
     "anger": "angry",
+    "anticipation": "expectant",
     "annoyance": "annoyed",
     "approval": "approving",
     "caring": "caring",
@@ -38,6 +39,7 @@ _WORDS = {
     "remorse": "sorry",
     "sadness": "sad",
     "surprise": "surprised",
+    "trust": "trusting",
 }
 
 

@@ -1,0 +1,351 @@
+"""The stages wired together: what the camera sees and what the words tell becomes a state and a memory, and reaches the answer."""
+
+from __future__ import annotations
+
+import math
+import threading
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Protocol
+
+from affectrt.affect import Evidence
+from affectrt.companion.mood import Mood
+from affectrt.companion.recollection import RecallSettings, Recollection, Remembrance
+from affectrt.companion.reply import AsyncCompanionReply, CompanionReply
+from affectrt.companion.state import CompanionState, Impression, Trace
+from affectrt.dialogue import Conversation, Dialogue
+from affectrt.dialogue.layers import observation_note
+from affectrt.dialogue.persona import Persona, find_persona
+from affectrt.dialogue.sampling import check_number
+from affectrt.dialogue.text import check_text
+from affectrt.engine import ProviderSpec
+from affectrt.expression import NEUTRAL, answer_to
+from affectrt.memory import MemoryStore
+from affectrt.memory.items import check_partner
+from affectrt.perception import Face, FaceObservation, TextEmotion, TextObservation
+from affectrt.perception.face import check_stamp
+
+
+class SeesFaces(Protocol):
+    """What Companion asks of `face`; `Face` is one."""
+
+    def __call__(self, frame: Any, stamp_ns: int | None = None, *, color: str | None = None) -> list[FaceObservation]: ...  # noqa: D102
+
+
+class ReadsText(Protocol):
+    """What Companion asks of `text`; `TextEmotion` is one."""
+
+    def __call__(self, text: str, stamp_ns: int | None = None) -> TextObservation: ...  # noqa: D102
+
+
+@dataclass(slots=True)
+class _Person:
+    """What there is of one partner while the Companion lives."""
+
+    conversation: Conversation
+    mood: Mood
+    remembrance: Remembrance | None
+    said_ns: list[int] = field(default_factory=list)
+    """Wall-clock times of what was said in this conversation."""
+    seen: Impression | None = None
+    read: Impression | None = None
+
+    def before_ns(self) -> int | None:
+        """From when on the model still sees what was said, by the wall clock; None if it sees nothing."""
+        turns = min(self.conversation.turns_in_context, len(self.said_ns))
+        return self.said_ns[-turns] if turns else None
+
+
+class Companion:
+    """Sees, reads, remembers, answers. `see` may run in a camera's thread while `reply` runs in another.
+
+    It talks with one person at a time, the partner; `meet` says who that is now.
+    """
+
+    def __init__(
+        self,
+        persona: str | Persona = "warm",
+        *,
+        face: SeesFaces | Literal[False] | None = None,
+        text: ReadsText | Literal[False] | None = None,
+        dialogue: Dialogue | None = None,
+        memory: MemoryStore | str | Path | None = None,
+        memory_key: str | bytes | None = None,
+        partner: str = "someone",
+        recall: RecallSettings | None = None,
+        color: str | None = None,
+        stale_after_s: float = 5.0,
+        seed: int | None = None,
+        threads: int = 0,
+    ) -> None:
+        """Load what is not given.
+
+        Args:
+            persona: "warm", "calm", "cheerful", "plain", your own description of some words, or a Persona.
+            face: None loads the default packs; False does without a camera; or a Face of your own.
+            text: None loads the default pack; False leaves the words unread; or a TextEmotion of your own.
+            dialogue: None loads the default pack; or a Dialogue of your own, which may serve others too.
+            memory: File to remember in, over any number of runs: what the partner says, and how they feel. Or a MemoryStore of your own,
+                which `close` then leaves open. None: nothing is kept. Needs `affectrt packs pull bge-small-en`.
+            memory_key: Encrypts the file; see `MemoryStore`.
+            partner: With whom it talks, until `meet` says otherwise. Each partner has a conversation, a state and memories of their own.
+            recall: What of the memory comes to mind.
+            color: Encoding of the frames, unless `see` is told each time.
+            seed: Makes the answers of a Dialogue that is loaded here repeatable.
+            threads: For the parts that are loaded here; 0 leaves it to each.
+            stale_after_s: What was seen is used for an answer only if its stamp is this close to that of the words.
+
+        Raises:
+            PackError, EngineError, DeviceError: A part cannot be loaded.
+            StoreError: The memory cannot be opened.
+            TypeError, ValueError: An argument is wrong.
+        """
+        check_number("stale_after_s", stale_after_s)
+        if not (math.isfinite(stale_after_s) and stale_after_s > 0):
+            raise ValueError(f"stale_after_s must be positive and finite, got {stale_after_s}")
+        self.persona = find_persona(persona)
+        self._partner = check_partner(partner)
+        if memory_key is not None and not isinstance(memory, (str, Path)):
+            raise ValueError("memory_key: expected only with memory=FILE; a MemoryStore is opened with a key of its own")
+        self._recall = recall if recall is not None else RecallSettings()
+        self._stale_ns = int(stale_after_s * 1e9)
+        self._color = color
+        self._opened = MemoryStore(memory, key=memory_key) if isinstance(memory, (str, Path)) else None
+        self.memory: MemoryStore | None = self._opened if self._opened is not None else memory  # type: ignore[assignment]
+        try:
+            if self.memory is not None:
+                self.memory.embed([])  # an encoder that was not pulled is missed now, not in the middle of a talk
+            self.face: SeesFaces | None = (Face(color=color, threads=threads) if face is None else face) or None
+            self.text: ReadsText | None = (TextEmotion(threads=threads) if text is None else text) or None
+            self.dialogue = dialogue if dialogue is not None else Dialogue(seed=seed, threads=threads)
+            self._people: dict[str, _Person] = {}
+            self._person = self._of(self._partner)
+        except BaseException:
+            if self._opened is not None:
+                self._opened.close()
+            raise
+        self._lock = threading.Lock()  # around what changes; never held while something computes
+        self._frame_ns: int | None = None
+        self._faces = 0
+        self._closed = False
+
+    def _of(self, partner: str) -> _Person:
+        person = self._people.get(partner)
+        if person is None:
+            remembrance = Remembrance(self.memory, partner, self._recall) if self.memory is not None else None
+            mood = remembrance.mood() if remembrance is not None else Mood()
+            person = _Person(self.dialogue.conversation(self.persona.system), mood, remembrance)
+            self._people[partner] = person
+        return person
+
+    def see(self, frame: Any, stamp_ns: int | None = None, *, color: str | None = None) -> list[FaceObservation]:
+        """Look at a frame; returns what Face makes of it. A frame older than the last one seen changes nothing.
+
+        Args:
+            frame: (H, W, C) uint8, as Face takes it.
+            stamp_ns: Capture time; None takes now, by the monotonic clock. Use one clock for frames and words.
+            color: Encoding of this frame.
+
+        Raises:
+            ValueError: There is no camera (`face=False`), or the frame is wrong.
+        """
+        if self.face is None:
+            raise ValueError("this Companion was made with face=False and cannot see")
+        stamp = check_stamp(stamp_ns)
+        faces = self.face(frame, stamp, color=color or self._color)
+        largest = max(faces, key=_area, default=None)
+        with self._lock:
+            if self._frame_ns is None or stamp >= self._frame_ns:
+                self._frame_ns, self._faces = stamp, len(faces)
+                seen = Impression.of(largest, stamp) if largest is not None else None
+                if largest is not None and seen is not None:
+                    self._person.seen = seen  # a face turned away for a moment does not wipe out what was seen just before
+                    self._person.mood.add(Evidence.of(replace(largest, stamp_ns=stamp)))
+        return faces
+
+    def observe(self, evidence: Evidence) -> None:
+        """Take in what another sense says of the partner: a voice, an event (`Evidence.of_event`).
+
+        Raises:
+            TypeError: It is no Evidence.
+        """
+        if not isinstance(evidence, Evidence):
+            raise TypeError(f"evidence: expected Evidence, got {type(evidence).__name__}")
+        with self._lock:
+            self._person.mood.add(evidence)
+
+    def reply(self, text: str, stamp_ns: int | None = None, *, seed: int | None = None, max_tokens: int | None = None) -> CompanionReply:
+        """Answer what the person says, in the light of how they look and sound and of what is remembered.
+
+        What they say counts as heard, and with a memory is kept, before the first word of the answer comes.
+
+        Args:
+            text: The person's words.
+            stamp_ns: When they were said; None takes now.
+            seed, max_tokens: As in `Conversation.reply`.
+
+        Raises:
+            TypeError, ValueError, EngineError: As in `Conversation.reply`.
+            StoreError: It cannot be remembered; there is no answer then.
+        """
+        stamp = check_stamp(stamp_ns)
+        check_text(text, "text")
+        observation = self.text(text, stamp) if self.text is not None else None
+        read = Impression.of(observation, stamp) if observation is not None else None
+        with self._lock:
+            person = self._person
+            person.read = read
+            if observation is not None:
+                person.mood.add(Evidence.of(replace(observation, stamp_ns=stamp)))
+            state = self._summary(stamp)
+        heard = person.remembrance.recall(text, state.affect, person.before_ns()) if person.remembrance is not None else None
+        # Unknown is left out, never guessed at: a wrong "you look sad" is worse than none.
+        present = observation_note(state.seen.label if state.seen else None, read.label if read else None)
+        note = "\n".join(line for line in (heard.note if heard is not None else None, present) if line) or None
+        reply = person.conversation.reply(text, note=note, seed=seed, max_tokens=max_tokens)
+        if heard is not None:
+            try:
+                self._keep(person, text, heard)
+            except BaseException:
+                reply.close()
+                raise
+        return CompanionReply(reply, Trace(self.persona.system, note, text, state, heard.hits if heard is not None else ()))
+
+    def _keep(self, person: _Person, text: str, heard: Recollection) -> None:
+        assert person.remembrance is not None and self.memory is not None
+        person.said_ns.append(self.memory.now_ns())
+        person.remembrance.keep(text, heard)
+        self._keep_state(person)
+
+    def _keep_state(self, person: _Person) -> None:
+        if person.remembrance is not None:
+            with self._lock:
+                saved = person.mood.to_json()
+            person.remembrance.keep_state(saved)
+
+    def areply(
+        self, text: str, stamp_ns: int | None = None, *, seed: int | None = None, max_tokens: int | None = None
+    ) -> AsyncCompanionReply:
+        """`reply` for `async for`; nothing of it runs in the event loop. Errors come at the first piece."""
+        return AsyncCompanionReply(self, text, check_stamp(stamp_ns), {"seed": seed, "max_tokens": max_tokens})
+
+    # ---- partners
+
+    @property
+    def partner(self) -> str:
+        """With whom it talks."""
+        return self._partner
+
+    @property
+    def conversation(self) -> Conversation:
+        """The one with the partner."""
+        return self._person.conversation
+
+    def meet(self, partner: str) -> None:
+        """Talk with someone else, or with someone again: their conversation, their state, their memories.
+
+        Raises:
+            TypeError, ValueError: It is no name.
+            StoreError: The memory cannot be read or written.
+        """
+        name = check_partner(partner)
+        person = self._of(name)
+        with self._lock:
+            before, self._person, self._partner = self._person, person, name
+            self._frame_ns, self._faces = None, 0
+        self._keep_state(before)
+
+    def forget(self, partner: str | None = None) -> int:
+        """Erase all that is kept of a partner (None: of the present one): memories, state, conversation. Returns how many memories.
+
+        Raises:
+            EngineError: A reply to them is still running.
+            StoreError: See `MemoryStore.erase`.
+        """
+        name = self._partner if partner is None else check_partner(partner)
+        person = self._people.get(name)
+        if person is not None:
+            person.conversation.reset()
+            with self._lock:
+                person.mood, person.seen, person.read = Mood(), None, None
+                person.said_ns.clear()
+        return len(self.memory.erase_partner(name)) if self.memory is not None else 0
+
+    def close(self) -> None:
+        """Keep the partner's state, and close the memory that was opened here. Dropping a Companion without it loses no memory."""
+        if not self._closed:
+            self._closed = True
+            self._keep_state(self._person)
+            if self._opened is not None:
+                self._opened.close()
+
+    def __enter__(self) -> Companion:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    # ---- what it runs on
+
+    @property
+    def provider(self) -> dict[str, str]:
+        """What each part really runs on: {"face": "CPUExecutionProvider", "text": ..., "dialogue": "llama.cpp/CPU"}.
+
+        In this and the four below a part that is not there is left out, and so is one of your own that does not say.
+        """
+        return self._of_parts("provider")
+
+    @property
+    def device(self) -> dict[str, str]:
+        """The device of each part: the one asked for ("auto", "cpu", "cuda:N"); of the dialogue the one that it runs on."""
+        return self._of_parts("device")
+
+    @property
+    def precision(self) -> dict[str, str]:
+        """The precision of each part: the one asked for; of the dialogue that of the variant."""
+        return self._of_parts("precision")
+
+    @property
+    def providers(self) -> dict[str, tuple[ProviderSpec, ...] | None]:
+        """The ONNX Runtime providers asked for by each part, or None: always None for the dialogue."""
+        return self._of_parts("providers")
+
+    @property
+    def strict(self) -> dict[str, bool]:
+        """Whether falling back was forbidden to each part."""
+        return self._of_parts("strict")
+
+    def _of_parts(self, name: str) -> dict[str, Any]:
+        parts = {"face": self.face, "text": self.text, "dialogue": self.dialogue}
+        return {part: getattr(one, name) for part, one in parts.items() if one is not None and hasattr(one, name)}
+
+    @property
+    def state(self) -> CompanionState:
+        """How things stand now, by the newest stamp seen or read."""
+        with self._lock:
+            read = self._person.read
+            stamps = [self._frame_ns, read.stamp_ns if read else None]
+            return self._summary(max((s for s in stamps if s is not None), default=0))
+
+    def _summary(self, stamp: int) -> CompanionState:
+        def fresh(impression: Impression | None) -> Impression | None:
+            # Both ways: a stamp far ahead is of another clock, and says nothing about now.
+            return impression if impression is not None and abs(stamp - impression.stamp_ns) <= self._stale_ns else None
+
+        seen, read = fresh(self._person.seen), fresh(self._person.read)
+        # Words tell more than a face about what an answer should meet, unless they are neutral.
+        person = next((i.expression for i in (read, seen) if i is not None and i.expression != "neutral"), None)
+        return CompanionState(
+            stamp_ns=stamp,
+            seen=seen,
+            read=read,
+            faces=self._faces,
+            affect=self._person.mood.at(stamp),
+            expression=answer_to(person, self.persona.expressiveness) if person else NEUTRAL,
+        )
+
+
+def _area(face: FaceObservation) -> float:
+    x0, y0, x1, y1 = (float(v) for v in face.box)
+    return (x1 - x0) * (y1 - y0)

@@ -1,0 +1,122 @@
+"""What comes to mind when someone speaks, how it is put to the model, and what is kept of the present."""
+
+from __future__ import annotations
+
+import datetime
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from affectrt.affect import Fusion
+from affectrt.companion.mood import Mood, emotion_vector
+from affectrt.dialogue.layers import feeling_word
+from affectrt.memory import COMBINATIONS, EMOTIONS, Hit, Memory, MemoryStore
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from affectrt.affect import AffectState
+
+STATE, STATE_VERSION = "affect", 1
+_LONGEST = 200
+"""Characters of a memory that go into the prompt (MemoryBank's bound)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecallSettings:
+    """What comes to mind. ValueError for what cannot be."""
+
+    k: int = 2
+    """The most memories an answer may draw on; 0: none."""
+    combination: str = "C-A"
+    """How meaning and mood are weighed: see `MemoryStore.recall`."""
+    limit: float = 1.05
+    """What lies farther, by the distance of the combination, is not mentioned: better nothing than something beside the point."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.k, bool) or not isinstance(self.k, int) or not 0 <= self.k <= 16:
+            raise ValueError(f"k: expected an int in [0, 16], got {self.k!r}")
+        if self.combination not in COMBINATIONS:
+            raise ValueError(f"combination: expected one of {', '.join(COMBINATIONS)}, got {self.combination!r}")
+        if not self.limit >= 0:
+            raise ValueError(f"limit: expected a distance of 0 or more, got {self.limit!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Recollection:
+    """What came to mind for one thing said, and what it takes to keep that."""
+
+    hits: tuple[Hit, ...]
+    note: str | None
+    semantic: NDArray[np.float32]
+    emotion: NDArray[np.float32] | None
+
+
+class Remembrance:
+    """One partner's part of a store, as Companion uses it."""
+
+    def __init__(self, store: MemoryStore, partner: str, settings: RecallSettings) -> None:
+        """Nothing is read yet."""
+        self.store, self.partner, self.settings = store, partner, settings
+
+    def mood(self) -> Mood:
+        """The partner's state as it was saved, faded by the time since; a new one if there is none."""
+        saved = self.store.load_state(STATE, partner=self.partner)
+        if saved is None or saved.version != STATE_VERSION:
+            return Mood()
+        try:
+            Fusion.from_json(saved.value)
+        except ValueError as error:  # a robot that cannot start for it would be worse off
+            warnings.warn(f"{self.store.path}: the state kept of {self.partner!r} is left out: {error}", stacklevel=2)
+            return Mood()
+        return Mood(saved.value, lambda: max(0, self.store.now_ns() - saved.stamp_ns) / 1e9)
+
+    def recall(self, text: str, state: AffectState, before_ns: int | None) -> Recollection:
+        """What is near to these words, said in this state, and older than that (what is newer the model still sees)."""
+        semantic, emotion, settings = self.store.embed([text])[0], emotion_vector(state), self.settings
+        if settings.k == 0:
+            return Recollection((), None, semantic, emotion)
+        found = self.store.recall(
+            semantic, partner=self.partner, emotion=emotion, combination=settings.combination, k=settings.k, before_ns=before_ns
+        )
+        hits = tuple(hit for hit in found.hits if hit.distance <= settings.limit)
+        return Recollection(hits, self._note([hit.memory for hit in hits]), semantic, emotion)
+
+    def keep(self, text: str, heard: Recollection) -> None:
+        """Remember what was said, and that the memories it brought up were called. On the disk when this returns."""
+        self.store.add(text, partner=self.partner, semantic=heard.semantic, emotion=heard.emotion)
+        if heard.hits:
+            self.store.strengthen([hit.memory.id for hit in heard.hits])
+
+    def keep_state(self, saved: str | None) -> None:
+        """Remember the state, by `Mood.to_json`."""
+        if saved is not None:
+            self.store.save_state(STATE, saved, partner=self.partner, version=STATE_VERSION)
+
+    def _note(self, memories: Sequence[Memory]) -> str | None:
+        today = datetime.date.fromisoformat(self.store.day_of(self.store.now_ns()))
+        lines = [self._line(memory, today) for memory in sorted(memories, key=lambda memory: memory.stamp_ns)]
+        return "\n".join(lines) or None
+
+    def _line(self, memory: Memory, today: datetime.date) -> str:
+        when = _when(today, datetime.date.fromisoformat(memory.day or self.store.day_of(memory.stamp_ns)))
+        words = " ".join(memory.text.split())
+        words = words if len(words) <= _LONGEST else words[: _LONGEST - 3].rstrip() + "..."
+        if memory.kind == "utterance":
+            who = "I" if memory.partner == self.partner else memory.partner
+            strongest = max(range(len(EMOTIONS)), key=memory.emotion.__getitem__)
+            felt = f", feeling {feeling_word(EMOTIONS[strongest])}" if memory.emotion[strongest] > 0 else ""
+            return f'You remember that {who} said {when}{felt}: "{words}"'
+        whose = "" if memory.partner == self.partner else f" of {memory.partner}"
+        return f'You remember{whose} from {when}: "{words}"'
+
+
+def _when(today: datetime.date, day: datetime.date) -> str:
+    days = (today - day).days
+    if days <= 0:
+        return "earlier today"
+    if days == 1:
+        return "yesterday"
+    return f"{days} days ago" if days < 60 else f"{round(days / 30.4)} months ago"

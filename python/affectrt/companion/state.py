@@ -1,0 +1,89 @@
+"""What Companion says of the person and of its answer: frozen values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from affectrt.affect import AffectState
+from affectrt.expression import Expression, expression_of
+from affectrt.memory import Hit
+from affectrt.perception import UNKNOWN, FaceObservation, TextObservation
+
+
+@dataclass(frozen=True, slots=True)
+class Impression:
+    """How the person seems, from one source at one time. Never "unknown": then there is no impression."""
+
+    label: str
+    expression: str
+    """The same as a string of hri_msgs/Expression."""
+    valence: float
+    arousal: float
+    confidence: float
+    stamp_ns: int
+
+    @classmethod
+    def of(cls, observation: FaceObservation | TextObservation, stamp_ns: int) -> Impression | None:
+        """What an observation says; None if it is "unknown"."""
+        if observation.label == UNKNOWN:
+            return None
+        return cls(
+            label=observation.label,
+            expression=expression_of(observation.label, observation.valence, observation.arousal),
+            valence=observation.valence,
+            arousal=observation.arousal,
+            confidence=observation.confidence,
+            stamp_ns=stamp_ns,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CompanionState:
+    """What Companion makes of the person at `stamp_ns`, and what it would show."""
+
+    stamp_ns: int
+    """Of the newest observation; 0 if there was none yet."""
+    seen: Impression | None
+    """From the largest face; None if no face told anything lately."""
+    read: Impression | None
+    """From the last words; None if they told nothing, or it was too long ago."""
+    faces: int
+    """How many faces the newest frame held."""
+    affect: AffectState
+    """How the person feels by all that was seen, read and otherwise observed, also in earlier runs if there is a memory."""
+    expression: Expression
+
+    @property
+    def valence(self) -> float:
+        """That of `affect`, [-1, 1]."""
+        return self.affect.valence
+
+    @property
+    def arousal(self) -> float:
+        """That of `affect`, [-1, 1]."""
+        return self.affect.arousal
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """The parts of the prompt as they went in, from the most lasting to the most fleeting."""
+
+    system: str
+    note: str | None
+    """The lines about what is remembered and how the person looks and sounds; None if there was nothing to say."""
+    user: str
+    state: CompanionState
+    memories: tuple[Hit, ...] = ()
+    """The memories that `note` tells of, nearest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A bit of the answer."""
+
+    text: str
+    expression: Expression
+    """What the robot's face shows while it says this."""
+
+    def __str__(self) -> str:
+        return self.text
