@@ -1,4 +1,4 @@
-"""The stages wired together: what the camera sees and what the words tell becomes a state that lasts and a memory, and reaches the answer."""
+"""The stages wired together: what the camera sees and what the words tell becomes a state and a memory, and reaches the answer."""
 
 from affectrt.companion.companion import Companion
 from affectrt.companion.recollection import RecallSettings

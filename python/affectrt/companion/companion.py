@@ -196,7 +196,8 @@ class Companion:
         with self._lock:
             person = self._person
             person.read = read
-            if observation is not None:
+            # Neutral words do not say that a sorrow is over, as a neutral face does.
+            if observation is not None and observation.label != "neutral":
                 person.mood.add(Evidence.of(replace(observation, stamp_ns=stamp)))
             state = self._summary(stamp)
         heard = person.remembrance.recall(text, state.affect, person.before_ns()) if person.remembrance is not None else None
@@ -221,7 +222,7 @@ class Companion:
     def _keep_state(self, person: _Person) -> None:
         if person.remembrance is not None:
             with self._lock:
-                saved = person.mood.to_json()
+                saved = person.mood.saved()
             person.remembrance.keep_state(saved)
 
     def areply(
@@ -268,7 +269,7 @@ class Companion:
         if person is not None:
             person.conversation.reset()
             with self._lock:
-                person.mood, person.seen, person.read = Mood(), None, None
+                person.mood, person.seen, person.read = person.mood.anew(), None, None
                 person.said_ns.clear()
         return len(self.memory.erase_partner(name)) if self.memory is not None else 0
 

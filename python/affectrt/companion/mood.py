@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -21,35 +22,42 @@ LEAST_FEELING = 0.2
 class Mood:
     """A `Fusion` that outlives restarts and clocks that are set back."""
 
-    def __init__(self, saved: str | None = None, age_s: Callable[[], float] = lambda: 0.0) -> None:
-        """Begin with nothing, or with what `to_json` gave; `age_s` tells how long ago, when it is first needed."""
+    def __init__(self, clock: Callable[[], int] = time.time_ns, saved: tuple[str, int] | None = None) -> None:
+        """Begin with nothing, or with what `saved` gave. `clock` is the one on the wall, which goes on while the robot is off."""
         self._fusion = Fusion(SETTINGS)
-        self._saved, self._age_s = saved, age_s
+        self._clock, self._before = clock, saved
+        self._newest_wall_ns = 0
 
     def add(self, evidence: Evidence | None) -> None:
         """Take evidence in, however late: what is older than can be put in order counts as of the oldest time that can."""
         if evidence is None:
             return
         stamp = evidence.stamp_ns
-        if self._saved is not None:  # only now is it known by which clock the caller counts
-            self._fusion, self._saved = self._restored(self._saved, stamp), None
+        if self._before is not None:  # only now is it known by which clock the caller counts
+            self._fusion, self._before = self._restored(*self._before, stamp), None
         newest = self._fusion.newest_ns
         if newest is not None and newest - stamp > SETTINGS.max_jump_s * 1e9:  # that clock was set back
             self._fusion = Fusion.restore(self._fusion.to_json(), stamp_ns=stamp, age_s=0.0)
         settled = self._fusion.settled_ns
         self._fusion.add(evidence if settled is None or stamp >= settled else replace(evidence, stamp_ns=settled))
+        self._newest_wall_ns = self._clock()
 
     def at(self, stamp_ns: int) -> AffectState:
         """The state at this time, or at that of the newest evidence if that is later."""
-        fusion = self._fusion if self._saved is None else self._restored(self._saved, stamp_ns)
+        fusion = self._fusion if self._before is None else self._restored(*self._before, stamp_ns)
         return fusion.state(stamp_ns if fusion.newest_ns is None else max(stamp_ns, fusion.newest_ns))
 
-    def to_json(self) -> str | None:
-        """All of it, as of the newest evidence; None if nothing has come since it was made: then what was saved still holds."""
-        return self._fusion.to_json() if self._saved is None and self._fusion.taken else None
+    def saved(self) -> tuple[str, int] | None:
+        """All of it as JSON, and the wall-clock time it is of; None if nothing has come yet: then what was saved before still holds."""
+        return (self._fusion.to_json(), self._newest_wall_ns) if self._newest_wall_ns else None
 
-    def _restored(self, saved: str, stamp_ns: int) -> Fusion:
-        return Fusion.restore(saved, stamp_ns=stamp_ns, age_s=self._age_s(), settings=SETTINGS)
+    def anew(self) -> Mood:
+        """One of the same clock that knows nothing."""
+        return Mood(self._clock)
+
+    def _restored(self, saved: str, wall_ns: int, stamp_ns: int) -> Fusion:
+        age_s = max(0, self._clock() - wall_ns) / 1e9
+        return Fusion.restore(saved, stamp_ns=stamp_ns, age_s=age_s, settings=SETTINGS)
 
 
 def emotion_vector(state: AffectState) -> NDArray[np.float32] | None:

@@ -6,6 +6,7 @@ import datetime
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from affectrt.affect import Fusion
@@ -26,22 +27,29 @@ _LONGEST = 200
 
 @dataclass(frozen=True, slots=True)
 class RecallSettings:
-    """What comes to mind. ValueError for what cannot be."""
+    """What comes to mind: what is near by meaning alone, and what is near by meaning and mood together, taken in turns.
+
+    Better nothing than something beside the point: what lies beyond the limits is not mentioned. The limits are for the default encoder
+    and were set on sentences of our own. ValueError for what cannot be.
+    """
 
     k: int = 2
     """The most memories an answer may draw on; 0: none."""
+    semantic_limit: float = 0.85
+    """Euclidean distance of what is near by meaning."""
     combination: str = "C-A"
-    """How meaning and mood are weighed: see `MemoryStore.recall`."""
-    limit: float = 1.05
-    """What lies farther, by the distance of the combination, is not mentioned: better nothing than something beside the point."""
+    """How meaning and mood are weighed together: see `MemoryStore.recall`."""
+    limit: float = 1.0
+    """Distance, by that combination, of what is near by both."""
 
     def __post_init__(self) -> None:
         if isinstance(self.k, bool) or not isinstance(self.k, int) or not 0 <= self.k <= 16:
             raise ValueError(f"k: expected an int in [0, 16], got {self.k!r}")
         if self.combination not in COMBINATIONS:
             raise ValueError(f"combination: expected one of {', '.join(COMBINATIONS)}, got {self.combination!r}")
-        if not self.limit >= 0:
-            raise ValueError(f"limit: expected a distance of 0 or more, got {self.limit!r}")
+        for name in ("semantic_limit", "limit"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name}: expected a distance of 0 or more, got {getattr(self, name)!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,24 +73,36 @@ class Remembrance:
         """The partner's state as it was saved, faded by the time since; a new one if there is none."""
         saved = self.store.load_state(STATE, partner=self.partner)
         if saved is None or saved.version != STATE_VERSION:
-            return Mood()
+            return Mood(self.store.now_ns)
         try:
             Fusion.from_json(saved.value)
         except ValueError as error:  # a robot that cannot start for it would be worse off
             warnings.warn(f"{self.store.path}: the state kept of {self.partner!r} is left out: {error}", stacklevel=2)
-            return Mood()
-        return Mood(saved.value, lambda: max(0, self.store.now_ns() - saved.stamp_ns) / 1e9)
+            return Mood(self.store.now_ns)
+        return Mood(self.store.now_ns, (saved.value, saved.stamp_ns))
 
     def recall(self, text: str, state: AffectState, before_ns: int | None) -> Recollection:
         """What is near to these words, said in this state, and older than that (what is newer the model still sees)."""
         semantic, emotion, settings = self.store.embed([text])[0], emotion_vector(state), self.settings
-        if settings.k == 0:
-            return Recollection((), None, semantic, emotion)
-        found = self.store.recall(
-            semantic, partner=self.partner, emotion=emotion, combination=settings.combination, k=settings.k, before_ns=before_ns
-        )
-        hits = tuple(hit for hit in found.hits if hit.distance <= settings.limit)
+        found: list[Hit] = []
+        if settings.k > 0 and semantic.any():
+            found += self._near(semantic, None, "semantic", settings.semantic_limit, before_ns)
+        if settings.k > 0 and emotion is not None:
+            of_mood = self._near(semantic, emotion, settings.combination, settings.limit, before_ns)
+            found = [hit for pair in zip_longest(found, of_mood) for hit in pair if hit is not None]
+        unique: dict[int, Hit] = {}
+        for hit in found:
+            unique.setdefault(hit.memory.id, hit)
+        hits = tuple(unique.values())[: settings.k]
         return Recollection(hits, self._note([hit.memory for hit in hits]), semantic, emotion)
+
+    def _near(
+        self, semantic: NDArray[np.float32], emotion: NDArray[np.float32] | None, combination: str, limit: float, before_ns: int | None
+    ) -> list[Hit]:
+        found = self.store.recall(
+            semantic, partner=self.partner, emotion=emotion, combination=combination, k=self.settings.k, before_ns=before_ns
+        )
+        return [hit for hit in found.hits if hit.distance <= limit] if found.combination == combination else []
 
     def keep(self, text: str, heard: Recollection) -> None:
         """Remember what was said, and that the memories it brought up were called. On the disk when this returns."""
@@ -90,10 +110,10 @@ class Remembrance:
         if heard.hits:
             self.store.strengthen([hit.memory.id for hit in heard.hits])
 
-    def keep_state(self, saved: str | None) -> None:
-        """Remember the state, by `Mood.to_json`."""
+    def keep_state(self, saved: tuple[str, int] | None) -> None:
+        """Remember the state, by `Mood.saved`."""
         if saved is not None:
-            self.store.save_state(STATE, saved, partner=self.partner, version=STATE_VERSION)
+            self.store.save_state(STATE, saved[0], saved[1], partner=self.partner, version=STATE_VERSION)
 
     def _note(self, memories: Sequence[Memory]) -> str | None:
         today = datetime.date.fromisoformat(self.store.day_of(self.store.now_ns()))

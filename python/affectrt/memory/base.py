@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     import sqlite3
     from types import TracebackType
     from typing import TypeVar
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     T = TypeVar("T", bound="StoreBase")
 
@@ -109,6 +112,13 @@ class StoreBase:
         """Which encoder made the vectors that are here; None in a store that has never held one."""
         with self._db.read() as connection:
             return self._kept_encoder(connection)
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors (N, D) of texts by the store's encoder, for `add` and `recall` of the same words; opens it if need be.
+
+        Raises `PackError` if the default encoder has not been pulled.
+        """
+        return self._embedder(texts)
 
     def close(self) -> None:
         """Close the file and overwrite the vectors in memory. Twice is once."""
@@ -287,6 +297,10 @@ class StoreBase:
             self.policy.require("memory", partner=partner)
         if kind is not None and self._limits_ns().get(kind) == 0:
             raise PolicyError(f"{kind}: not to be kept at all: its limit is 0 s")
+
+    def now_ns(self) -> int:
+        """The time by the store's clock, in nanoseconds since 1970."""
+        return self._now(None)
 
     def _now(self, now_ns: int | None) -> int:
         return check_time(now_ns, 0, "now_ns") if now_ns is not None else check_time(self._clock(), 0, "clock")

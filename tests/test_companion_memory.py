@@ -1,0 +1,231 @@
+"""What Companion keeps over runs: real encoder, reader and language model, time told by a clock of the test's own."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import affectrt as art
+import pytest
+from affectrt.affect import Evidence
+from affectrt.companion import Companion, RecallSettings
+from affectrt.companion.mood import Mood, emotion_vector
+from affectrt.companion.recollection import STATE
+from affectrt.dialogue import Dialogue
+from affectrt.memory import EMOTIONS, MemoryStore, StoreError
+from affectrt.packs import DEFAULTS, pull
+
+SECOND = 1_000_000_000
+DAY = 86_400 * SECOND
+NOON = 20_000 * DAY + DAY // 2
+
+
+class Clock:
+    """A wall clock that stands still until it is told."""
+
+    def __init__(self, now_ns=NOON):
+        self.now_ns = now_ns
+
+    def __call__(self):
+        return self.now_ns
+
+
+@pytest.fixture(scope="module")
+def dialogue():
+    pull(DEFAULTS["dialogue"])
+    with Dialogue(threads=1, device="cpu", seed=1, context_tokens=1024) as loaded:
+        yield loaded
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    pull(DEFAULTS["text-embedding"])
+    return art.TextEmbedding(threads=1, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def reader():
+    return art.TextEmotion(threads=1, device="cpu")
+
+
+@pytest.fixture
+def start(tmp_path, dialogue, encoder, reader):
+    """Starts the robot anew on the same file, and stops what ran before."""
+    running = []
+
+    def run(clock, partner="anna", **options):
+        while running:
+            bot = running.pop()
+            bot.close()
+            bot.memory.close()
+        store = MemoryStore(tmp_path / "robot.db", embed=encoder, clock=clock, **options)
+        running.append(Companion(face=False, text=reader, dialogue=dialogue, memory=store, partner=partner))
+        return running[-1]
+
+    yield run
+    for bot in running:
+        bot.memory.close()
+
+
+def say(bot, text, stamp_ns):
+    reply = bot.reply(text, stamp_ns, max_tokens=2)
+    reply.read()
+    return reply.trace
+
+
+def test_what_was_said_in_sadness_comes_back_with_the_mood(start):
+    clock = Clock()
+    bot = start(clock)
+    for i, text in enumerate(("My dog Bruno died last week.", "I passed my driving test, I am so proud!", "My sister lives in Lisbon.")):
+        assert say(bot, text, (100 + 300 * i) * SECOND).memories == ()  # it is in the conversation still
+    clock.now_ns += DAY
+    bot = start(clock)
+    trace = say(bot, "I feel so alone today.", 5 * SECOND)  # another monotonic clock, as after a restart
+    assert [hit.memory.text for hit in trace.memories] == ["My dog Bruno died last week."]
+    assert trace.memories[0].emotional_distance < 0.1
+    first, second = trace.note.split("\n")
+    assert first == 'You remember that I said yesterday, feeling sad: "My dog Bruno died last week."'
+    assert second.startswith("You hear that I sound ")
+    assert [hit.memory.text for hit in say(bot, "Where does my sister live?", 400 * SECOND).memories] == ["My sister lives in Lisbon."]
+    assert say(bot, "What is the capital of France?", 700 * SECOND).memories == ()
+    texts = {memory.text: memory for memory in bot.memory.memories(partner="anna")}
+    assert len(texts) == 6
+    assert texts["My dog Bruno died last week."].strength == 2 and texts["I feel so alone today."].strength == 1
+    assert texts["My dog Bruno died last week."].recalled_ns == clock.now_ns
+
+
+def test_the_state_outlives_a_restart_and_fades_by_the_wall_clock(start):
+    clock = Clock()
+    bot = start(clock)
+    say(bot, "I am so terribly sad, everything is lost.", 10**15)
+    before = bot.state
+    assert before.valence < -0.3
+    clock.now_ns += 30 * SECOND
+    bot = start(clock)
+    soon = say(bot, "Well.", 7 * SECOND).state  # neutral words change nothing
+    assert soon.read.label == "neutral" and before.valence < soon.valence < -0.3
+    clock.now_ns += DAY  # and only then does it stop: what was kept is of the time of the last words
+    bot = start(clock)
+    assert bot.state.affect.confidence == 0
+
+
+def test_each_partner_has_a_state_a_conversation_and_memories(start):
+    clock = Clock()
+    bot = start(clock)
+    say(bot, "My dog Bruno died last week, I am so sad.", 10 * SECOND)
+    bot.meet("ben")
+    assert (bot.partner, bot.conversation.turns, bot.state.valence) == ("ben", (), 0.0)
+    clock.now_ns += DAY
+    assert say(bot, "Do you know of a dog that died?", 20 * SECOND).memories == ()
+    bot.meet("anna")
+    assert len(bot.conversation.turns) == 1
+    bot = start(clock, partner="ben", sharing="shared")
+    trace = say(bot, "Do you know of a dog that died?", 20 * SECOND)
+    assert trace.note.startswith('You remember that anna said yesterday, feeling sad: "My dog')
+
+
+def test_forgetting_a_partner_erases_all_of_it(start, tmp_path):
+    bot = start(Clock())
+    say(bot, "I keep the xylophone in the cellar.", 10 * SECOND)
+    bot.meet("ben")
+    say(bot, "I like soup.", 20 * SECOND)
+    assert bot.memory.load_state(STATE, partner="anna") is not None
+    assert bot.forget("anna") == 1
+    assert bot.memory.partners() == ("ben",)
+    bot.meet("anna")
+    assert bot.conversation.turns == () and bot.state.affect.confidence == 0
+    for file in tmp_path.iterdir():
+        assert b"xylophone" not in file.read_bytes(), file.name
+
+
+def test_a_state_that_cannot_be_read_is_left_out_and_said(start):
+    bot = start(Clock())
+    bot.memory.save_state(STATE, '{"format": "other"}', partner="ben")
+    with pytest.warns(UserWarning, match="state kept of 'ben' is left out"):
+        bot.meet("ben")
+    assert bot.state.affect.confidence == 0
+
+
+def test_no_answer_where_it_cannot_be_remembered(start, tmp_path):
+    bot = start(Clock())
+    say(bot, "Hello there, my friend.", 10 * SECOND)
+    other = sqlite3.connect(tmp_path / "robot.db", isolation_level=None)
+    bot.memory._db.close()
+    with pytest.raises((StoreError, ValueError)):
+        bot.reply("Are you there?", 20 * SECOND)
+    other.close()
+    assert len(bot.conversation.turns) == 1
+
+
+def test_words_that_cannot_be_answered_are_not_remembered(start):
+    bot = start(Clock())
+    with pytest.raises(ValueError, match="context"):
+        bot.reply("word " * 5000, 10 * SECOND)
+    assert bot.memory.count() == 0
+
+
+def test_a_file_and_its_key(tmp_path, dialogue, reader):
+    path = tmp_path / "robot.db"
+    with Companion(face=False, text=reader, dialogue=dialogue, memory=path, memory_key="a long enough secret") as bot:
+        assert bot.memory.encrypted
+        say(bot, "I live in the lighthouse.", 10 * SECOND)
+    with pytest.raises(StoreError):
+        bot.memory.count()
+    assert b"lighthouse" not in path.read_bytes()
+    with pytest.raises(StoreError):
+        Companion(face=False, text=reader, dialogue=dialogue, memory=path)
+    with pytest.raises(ValueError, match="memory_key"):
+        Companion(face=False, text=reader, dialogue=dialogue, memory_key="a long enough secret")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"), [({"k": -1}, "k"), ({"combination": "C"}, "combination"), ({"limit": float("nan")}, "limit")]
+)
+def test_settings_are_checked(wrong, message):
+    with pytest.raises(ValueError, match=f"^{message}: expected"):
+        RecallSettings(**wrong)
+
+
+def test_no_recall_where_none_is_wanted(tmp_path, dialogue, encoder, reader):
+    with MemoryStore(tmp_path / "robot.db", embed=encoder) as store:
+        store.add("My dog Bruno died last week.", partner="someone", stamp_ns=1)
+        bot = Companion(face=False, text=reader, dialogue=dialogue, memory=store, recall=RecallSettings(k=0))
+        assert say(bot, "My dog Bruno died.", SECOND).memories == ()
+        assert store.count() == 2
+
+
+def sad(stamp_ns):
+    return Evidence("text", stamp_ns, 0.9, valence=-0.7, arousal=-0.3, label="sadness")
+
+
+def test_a_mood_follows_a_clock_that_is_set_back():
+    mood = Mood()
+    mood.add(sad(1000 * SECOND))
+    mood.add(Evidence("face", 5 * SECOND, 0.5, valence=-0.5, arousal=0.0))
+    state = mood.at(5 * SECOND)
+    assert state.stamp_ns == 5 * SECOND and {one.source for one in state.sources} == {"face", "text"}
+
+
+def test_a_mood_takes_words_that_were_read_late():
+    mood = Mood()
+    for i in range(30):
+        mood.add(Evidence("face", (100 + i) * SECOND, 0.5, valence=0.1, arousal=0.0))
+    mood.add(sad(104 * SECOND))
+    assert "text" in {one.source for one in mood.at(129 * SECOND).sources}
+
+
+def test_asking_a_restored_mood_does_not_set_its_clock():
+    mood = Mood()
+    mood.add(sad(50 * SECOND))
+    again = Mood(saved=mood.saved())
+    assert again.at(0).valence < -0.3 and again.saved() is None
+    again.add(Evidence("face", 10**18, 0.5, valence=0.0, arousal=0.0))
+    assert "text" in {one.source for one in again.at(10**18).sources}
+
+
+def test_hardly_a_feeling_is_no_emotion_to_remember_by():
+    mood = Mood()
+    assert emotion_vector(mood.at(0)) is None
+    mood.add(sad(0))
+    vector = emotion_vector(mood.at(0))
+    assert EMOTIONS[int(vector.argmax())] == "sadness" and vector.shape == (8,)
+    assert emotion_vector(mood.at(1800 * SECOND)) is None
