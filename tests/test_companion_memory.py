@@ -125,7 +125,7 @@ def test_each_partner_has_a_state_a_conversation_and_memories(start):
 
 def test_forgetting_a_partner_erases_all_of_it(start, tmp_path):
     bot = start(Clock())
-    say(bot, "I keep the xylophone in the cellar.", 10 * SECOND)
+    say(bot, "I am so sad, my xylophone is broken.", 10 * SECOND)
     bot.meet("ben")
     say(bot, "I like soup.", 20 * SECOND)
     assert bot.memory.load_state(STATE, partner="anna") is not None
