@@ -136,3 +136,20 @@ def test_errors_of_a_talk_are_lines(cli: Cli, tmp_path: Path) -> None:
     assert done.code == 1 and "x.gguf" in done.err and "Traceback" not in done.err
     done = cli("chat", "--once", "hello", "--camera", "98")
     assert done.code == 1 and "no camera 98" in done.err
+
+
+@pytest.mark.usefixtures("pulled")
+def test_chat_remembers_over_runs(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from affectrt.packs import DEFAULTS, pull
+
+    pull(DEFAULTS["text-embedding"])
+    memory = tmp_path / "robot.db"
+    assert cli("chat", "--once", "My dog Bruno died last week, I am so sad.", "--memory", memory, "--partner", "anna").code == 0
+    said = ("chat", "--once", "Do you remember my dog?", "--seed", "1", "-o", "json", "--memory", memory)
+    assert json.loads(cli(*said, "--partner", "anna").out)["remembers"] == ["My dog Bruno died last week, I am so sad."]
+    assert json.loads(cli(*said, "--partner", "ben").out)["remembers"] == []
+    rows = json.loads(cli("memory", "list", memory, "-o", "json").out)
+    assert [(row["partner"], row["text"][:6]) for row in rows] == [("ben", "Do you"), ("anna", "Do you"), ("anna", "My dog")]
+    monkeypatch.setenv("AFFECTRT_MEMORY_KEY", "a long enough secret")
+    done = cli(*said)
+    assert done.code == 1 and "error:" in done.err

@@ -258,8 +258,7 @@ class CompanionSubject:
         start = time.perf_counter_ns()
         self._bot.see(self._frame, self._stamp_ns)
         seen = time.perf_counter_ns()
-        # A conversation of its own each time: its length must not grow from run to run. Who answers stays in the cache, as on a robot.
-        self._bot.conversation = self._bot.dialogue.conversation(self._bot.persona.system)
+        self._bot.conversation.reset()  # its length must not grow from run to run; who answers stays in the cache, as on a robot
         reply = self._bot.reply(SENTENCES[0], self._stamp_ns, max_tokens=REPLY_TOKENS)
         first = 0
         for _ in reply:

@@ -7,11 +7,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from affectrt.cli.errors import note
+from affectrt.cli.memory import KeyFileOption, read_key
 from affectrt.cli.output import Format, OutputOption, Report, write
 
 if TYPE_CHECKING:
@@ -25,6 +27,12 @@ def chat(
     once: Annotated[str | None, typer.Option(help="Answer this and leave.")] = None,
     pack: Annotated[str | None, typer.Option(help="Dialogue pack, org/repo:Q4_K_M, or a .gguf with --allow-unverified.")] = None,
     persona: Annotated[str, typer.Option(help="Who answers.")] = "warm",
+    memory: Annotated[
+        Path | None,
+        typer.Option(help="Remember in this file, over any number of runs. Its key, if it has one: AFFECTRT_MEMORY_KEY or --key-file."),
+    ] = None,
+    key_file: KeyFileOption = None,
+    partner: Annotated[str, typer.Option(help="Who talks: each has memories of their own.")] = "someone",
     camera: Annotated[int | None, typer.Option(min=0, help="Look through this camera meanwhile.")] = None,
     threads: Annotated[int, typer.Option(min=0, help="Threads of the language model; 0: every physical core.")] = 0,
     seed: Annotated[int | None, typer.Option(help="Makes answers repeatable.")] = None,
@@ -38,9 +46,11 @@ def chat(
     from affectrt import Companion, Dialogue, Face, TextEmotion
 
     dialogue = Dialogue(pack, threads=threads, seed=seed, allow_unverified=allow_unverified)
-    bot = Companion(persona, face=Face(color="rgb8") if camera is not None else False, text=TextEmotion(), dialogue=dialogue)
+    face = Face(color="rgb8") if camera is not None else False
+    key = read_key(key_file) if memory is not None else None
+    bot = Companion(persona, face=face, text=TextEmotion(), dialogue=dialogue, memory=memory, memory_key=key, partner=partner)
     note(_dim(f"{dialogue.pack.name} on {dialogue.provider}, {dialogue.threads} threads, ready in {time.perf_counter() - began:.1f} s"))
-    with _watching(bot, camera):
+    with bot, _watching(bot, camera):
         if once is not None:
             _once(bot, once, output)
         else:
@@ -54,18 +64,24 @@ def _dim(text: str) -> str:
 
 
 def _once(bot: Companion, text: str, output: Format) -> None:
-    from affectrt.cli.speak import cost, perceived, stream
+    from affectrt.cli.speak import stream
 
     reply = bot.reply(text)
     if output is Format.table:
         stream(reply)
-        note(_dim(f"{perceived(reply.trace.state)}; {cost(reply.stats)}"))
+        note(_dim(_side_line(reply)))
     else:
         answer = "".join(str(piece) for piece in reply)
         row = {"text": text, "answer": answer, **_figures(reply)}
         write(Report(tuple(row), [row], row), output)
     if reply.stats.cancelled:
         raise KeyboardInterrupt
+
+
+def _side_line(reply: CompanionReply) -> str:
+    from affectrt.cli.speak import cost, perceived, remembered
+
+    return f"{perceived(reply.trace.state)}{remembered(reply.trace.memories)}; {cost(reply.stats)}"
 
 
 def _figures(reply: CompanionReply) -> dict[str, Any]:
@@ -75,6 +91,9 @@ def _figures(reply: CompanionReply) -> dict[str, Any]:
         "looks": state.seen.label if state.seen else None,
         "valence": state.valence,
         "arousal": state.arousal,
+        "feels": state.affect.label,
+        "confidence": state.affect.confidence,
+        "remembers": [hit.memory.text for hit in reply.trace.memories],
         "expression": reply.expression.name,
         "ttft_ms": stats.ttft_ms,
         "decode_tok_s": stats.decode_tok_s,
@@ -86,7 +105,7 @@ def _figures(reply: CompanionReply) -> dict[str, Any]:
 
 
 def _talk(bot: Companion) -> None:
-    from affectrt.cli.speak import cost, perceived, stream
+    from affectrt.cli.speak import stream
 
     for line in _typed() if sys.stdin.isatty() else _piped():
         if not line.strip():
@@ -97,7 +116,7 @@ def _talk(bot: Companion) -> None:
             note(f"error: {error}")
             continue
         stream(reply)
-        note(_dim(f"{perceived(reply.trace.state)}; {cost(reply.stats)}"))
+        note(_dim(_side_line(reply)))
 
 
 def _typed() -> Iterator[str]:

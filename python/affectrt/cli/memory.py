@@ -68,10 +68,11 @@ def build() -> typer.Typer:
 def _open(path: Path, key_file: Path | None, *, create: bool = False, read_only: bool = False) -> MemoryStore:
     from affectrt.memory import MemoryStore
 
-    return MemoryStore(path, key=_key(key_file), create=create, read_only=read_only)
+    return MemoryStore(path, key=read_key(key_file), create=create, read_only=read_only)
 
 
-def _key(key_file: Path | None) -> str | None:
+def read_key(key_file: Path | None) -> str | None:
+    """The key out of the file, or of the variable; None if neither has one."""
     if key_file is None:
         return os.environ.get(KEY_VARIABLE) or None
     key = key_file.read_text(encoding="utf-8").rstrip("\r\n")

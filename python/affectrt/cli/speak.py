@@ -52,6 +52,11 @@ def cost(stats: Any) -> str:
     return ", ".join(parts) + (" (cancelled)" if stats.cancelled else "")
 
 
+def remembered(hits: Any) -> str:
+    """`; remembers "My dog died."` for each memory that an answer draws on."""
+    return "".join(f'; remembers "{hit.memory.text}"' for hit in hits)
+
+
 def dim(text: str) -> str:
     """The text in the terminal's faint style, if stderr is one."""
     return f"\x1b[2m{text}\x1b[0m" if sys.stderr.isatty() else text

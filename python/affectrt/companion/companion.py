@@ -116,6 +116,7 @@ class Companion:
         try:
             if self.memory is not None:
                 self.memory.embed([])  # an encoder that was not pulled is missed now, not in the middle of a talk
+                self.memory.prepare()
             self.face: SeesFaces | None = (Face(color=color, threads=threads) if face is None else face) or None
             self.text: ReadsText | None = (TextEmotion(threads=threads) if text is None else text) or None
             self.dialogue = dialogue if dialogue is not None else Dialogue(seed=seed, threads=threads)
