@@ -46,9 +46,16 @@ def chat(
     from affectrt import Companion, Dialogue, Face, TextEmotion
 
     dialogue = Dialogue(pack, threads=threads, seed=seed, allow_unverified=allow_unverified)
-    face = Face(color="rgb8") if camera is not None else False
     key = read_key(key_file) if memory is not None else None
-    bot = Companion(persona, face=face, text=TextEmotion(), dialogue=dialogue, memory=memory, memory_key=key, partner=partner)
+    bot = Companion(
+        persona,
+        face=Face(color="rgb8") if camera is not None else False,
+        text=TextEmotion(),
+        dialogue=dialogue,
+        memory=memory,
+        memory_key=key,
+        partner=partner,
+    )
     note(_dim(f"{dialogue.pack.name} on {dialogue.provider}, {dialogue.threads} threads, ready in {time.perf_counter() - began:.1f} s"))
     with bot, _watching(bot, camera):
         if once is not None:
