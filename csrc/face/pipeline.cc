@@ -75,7 +75,9 @@ FacePipeline::FacePipeline(const Pack& detector, const Pack* expression, const P
   }
   if (landmarks) landmarks_ = std::make_unique<FaceLandmarks>(*landmarks, options_.precision, options_.engine, points);
   if (blendshapes) {
-    blendshapes_ = std::make_unique<Blendshapes>(*blendshapes, options_.precision, options_.engine);
+    EngineOptions without_graphs = options_.engine;  // which have no use for tensors of the host
+    if (without_graphs.gpu) without_graphs.gpu->graphs = false;
+    blendshapes_ = std::make_unique<Blendshapes>(*blendshapes, options_.precision, without_graphs);
     blendshape_names_ = blendshapes->manifest().labels;
     const int count = landmarks_->count();
     for (const int index : std::get<BlendshapeDecode>(blendshapes->manifest().decode).landmark_indices)

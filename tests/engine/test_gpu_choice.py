@@ -63,6 +63,15 @@ assert {{call.args["device"] for call in calls}} == {{{"1" if device == "cuda:1"
     )
 
 
+def test_graphs_are_for_networks_on_the_device():
+    scenario("""
+face = art.Face(color="rgb8", device="cuda:0", blendshapes=True)
+assert face._core.on_gpu and face.fallbacks == ()
+graphs = {Path(call.args["path"]).parent.name: call.args["graphs"] for call in ort.calls("CreateSession")}
+assert graphs == {"blazeface-full-range": 1, "fernet-fer7": 1, "face-mesh-478": 1, "blendshapes-52": 0}, graphs
+""")
+
+
 @pytest.mark.parametrize("given", ["one", "-1", "1x", ""])
 def test_a_number_of_a_gpu_that_is_none(given):
     scenario(f"""
