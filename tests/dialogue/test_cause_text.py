@@ -125,6 +125,15 @@ def test_clauses():
         find_causes("a", rules=["magic"])
 
 
+@pytest.mark.parametrize(
+    "text", [" " * 4000, "makes me and " * 300, "and but so " * 360, "because a" + "\t " * 2000 + "b", "keeps " + "x" * 4000, "\n." * 2000]
+)
+def test_a_page_made_to_be_slow(text):
+    """Such a page took minutes while a pattern could cut a run of blanks in many ways."""
+    for one in find_causes(text):
+        assert text[one.quote.start : one.quote.end] == one.quote.text
+
+
 pieces = st.sampled_from(["because ", "angry that ", "makes me ", "when ", "fails ", ", ", ". ", "I ", "the ", "\n", "’", "(", "😢", "  "])
 
 

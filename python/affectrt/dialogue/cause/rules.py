@@ -47,10 +47,11 @@ def _feelings() -> str:
     return "|".join(sorted(words - set(_NO_FEELINGS.split()), key=lambda word: (-len(word), word)))
 
 
+# They read text whose blanks are single: a pattern that may cut a run of them in many ways takes minutes over a page of blanks.
 # A clause ends with a sentence, a bracket, or before a new thought.
 _CLAUSE = (
-    r"(?P<cause>[^.!?;:()\n]+?)(?=\s*(?:[.!?;:()\n]|$|,\s*(?:and|but|so|which|though|although|yet|i|we)\b"
-    r"|\s+(?:but|although|though)\b))"
+    r"(?P<cause>[^.!?;:()\n]+?)(?=\s?(?:[.!?;:()\n]|$|,\s?(?:and|but|so|which|though|although|yet|i|we)\b"
+    r"|\s(?:but|although|though)\b))"
 )
 _BECAUSE = r"because of|because|'cause|cuz|due to|thanks to|owing to|on account of|the reason is(?: that)?"
 _ABOUT = r"that|about|at|with|by|of|over|for|since|to(?= (?:hear|see|find|learn|know|have)\b)|when|how"
@@ -65,18 +66,18 @@ _FAILS = (
 _RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (name, re.compile(pattern, re.IGNORECASE))
     for name, pattern in (
-        ("because", rf"(?<!\w)(?P<marker>{_BECAUSE})\s+{_CLAUSE}"),
-        ("feeling", rf"\b(?P<marker>(?:{_feelings()})(?: (?:up|off|out))?\s+(?:{_ABOUT}))\s+{_CLAUSE}"),
+        ("because", rf"(?<!\w)(?P<marker>{_BECAUSE})\s{_CLAUSE}"),
+        ("feeling", rf"\b(?P<marker>(?:{_feelings()})(?: (?:up|off|out))?\s(?:{_ABOUT}))\s{_CLAUSE}"),
         (
             "makes",
-            r"(?:^|(?<=[.!?;:\n])|\b(?:and|but|so)\s)\s*(?P<cause>[^.!?;:()\n,]+?)\s+"
-            rf"(?P<marker>(?:really |just |always )?(?:{_STIRS})\s+(?:me|us|my (?:day|week)))\b",
+            r"(?:^|(?<=[.!?;:\n])|\b(?:and|but|so)\s)\s?(?P<cause>[^.!?;:()\n,]+?)\s"
+            rf"(?P<marker>(?:really |just |always )?(?:{_STIRS})\s(?:me|us|my (?:day|week)))\b",
         ),
-        ("when", r"\b(?P<marker>when|whenever|every time|each time|now that|ever since|after)\s+(?P<cause>[^.!?;:()\n,]+)"),
-        ("fails", rf"(?:^|(?<=[.!?;:\n,]))\s*(?P<cause>[^.!?;:()\n,]*?\b(?P<marker>{_FAILS})\b[^.!?;:()\n,]*)"),
+        ("when", r"\b(?P<marker>when|whenever|every time|each time|now that|ever since|after)\s(?P<cause>[^.!?;:()\n,]+)"),
+        ("fails", rf"(?:^|(?<=[.!?;:\n,]))\s?(?P<cause>[^.!?;:()\n,]*?\b(?P<marker>{_FAILS})\b[^.!?;:()\n,]*)"),
     )
 )
-_HEADS = re.compile(r"^(?:that|the fact that)\s+", re.IGNORECASE)
+_HEADS = re.compile(r"^(?:that|the fact that)\s", re.IGNORECASE)
 _SAYS_NOTHING = frozenset({"it", "this", "that", "which", "what", "it all", "all this", "all that"})
 
 
@@ -100,7 +101,7 @@ def find_causes(text: str, *, rules: Iterable[str] = ("because", "feeling", "mak
     wanted = set(rules)
     if unknown := wanted - {name for name, _ in _RULES}:
         raise ValueError(f"rules: expected some of {', '.join(name for name, _ in _RULES)}, got {', '.join(sorted(unknown))}")
-    read = text[:MAX_CHARACTERS].replace("’", "'")  # of equal length, so places stay what they are
+    read, places = _single_blanks(text[:MAX_CHARACTERS].replace("’", "'"))
     found: list[Cause] = []
     for name, pattern in _RULES:
         if name not in wanted:
@@ -109,10 +110,22 @@ def find_causes(text: str, *, rules: Iterable[str] = ("because", "feeling", "mak
             start, end = match.span("cause")
             if head := _HEADS.match(read[start:end]):
                 start += head.end()
-            part = quote(text, start, end)
+            part = quote(text, places[start], places[end])
             if part is None or part.text.lower() in _SAYS_NOTHING or not any(letter.isalnum() for letter in part.text):
                 continue
             if any(part.start < one.quote.end and one.quote.start < part.end for one in found):
                 continue
-            found.append(Cause(part, text[slice(*match.span("marker"))], name))
+            marker = text[places[match.start("marker")] : places[match.end("marker")]]
+            found.append(Cause(part, marker.rstrip(), name))
     return tuple(found)
+
+
+def _single_blanks(text: str) -> tuple[str, list[int]]:
+    """The text with each run of blanks as one (a line break if it holds one), and the place in `text` of each character, and of the end."""
+    pieces: list[str] = []
+    places: list[int] = []
+    for match in re.finditer(r"\s+|\S", text):
+        run = match[0]
+        pieces.append(run if not run.isspace() else "\n" if "\n" in run else " ")
+        places.append(match.start())
+    return "".join(pieces), [*places, len(text)]

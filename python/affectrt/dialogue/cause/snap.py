@@ -104,8 +104,8 @@ def _plain(word: str) -> str:
 
 
 _LITTLE_WORDS = (
-    "a an the and or but to of in on at by for with from as is are was were be been am do does did has have had it its this that these those "
-    "i me my you your he him his she her we us our they them their so not no"
+    "a an the and or but to of in on at by for with from as is are was were be been am do does did has have had it its this that these "
+    "those i me my you your he him his she her we us our they them their so not no"
 )
 _LITTLE = frozenset(_LITTLE_WORDS.split())
 
