@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -204,10 +205,26 @@ def test_a_reader_in_the_way_is_told_and_the_rest_done_later(open_store: Open) -
     with reader._db.read() as connection:
         connection.execute("BEGIN")
         assert connection.execute("SELECT count(*) FROM memories").fetchone() == (120,)
-        with pytest.raises(StoreError, match=r"still reads the log that holds it; waited 0\.2 s") as caught:
+        with pytest.raises(StoreError, match=r"another program .*0\.2 s.*; what was erased is gone from the tables, but") as caught:
             store.erase_partner("anna")
         assert caught.value.reason == "busy" and store.count() == 60
         connection.execute("COMMIT")
+    assert store.erase([]) == () and traces(store.path, "zirkon", "zirkon 5") == []
+
+
+def test_a_full_disk_in_the_way_is_told_too(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(store)
+    rewrite = store._db._scrub
+
+    def full(connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA max_page_count = 5")
+        connection.execute("CREATE TABLE too_large AS SELECT randomblob(3000000)")
+
+    monkeypatch.setattr(store._db, "_scrub", full)
+    with pytest.raises(StoreError, match=r"the disk is full.*; what was erased is gone from the tables, but the file") as caught:
+        store.erase_partner("anna")
+    assert caught.value.reason == "full" and store.count() == 60
+    monkeypatch.setattr(store._db, "_scrub", rewrite)
     assert store.erase([]) == () and traces(store.path, "zirkon", "zirkon 5") == []
 
 

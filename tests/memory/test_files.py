@@ -349,7 +349,7 @@ def test_a_full_disk_keeps_what_was_and_says_so(open_store: Open, key: str | Non
     with store._db.read() as connection:
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
         connection.execute(f"PRAGMA max_page_count = {pages + 4}")
-    with pytest.raises(StoreError, match=r"the disk is full, .* nothing of this was kept") as caught:
+    with pytest.raises(StoreError, match="the disk is full") as caught:
         store.add_many(NewMemory(f"cows {i} " + "pad " * 500, "a") for i in range(50))
     assert caught.value.reason == "full" and store.count() == 1
     with store._db.read() as connection:

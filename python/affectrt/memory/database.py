@@ -29,7 +29,7 @@ INSTALL = 'pip install "affectrt[encrypted]"'
 # By SQLite's own words: its error codes reach Python only from 3.11 on.
 _REASONS = (
     (("is locked", "locking protocol"), "busy", "another program is writing to it; waited {timeout_s:g} s"),
-    (("is full",), "full", "the disk is full, or the file is as large as it may be; nothing of this was kept"),
+    (("is full",), "full", "the disk is full, or the file is as large as it may be"),
     (("readonly database",), "read-only", "it cannot be written"),
     (("malformed", "not a database", "Could not decode", "unsupported file format"), "corrupt", "the file is damaged"),
 )
@@ -233,24 +233,28 @@ class Database:
             return int(connection.execute("PRAGMA data_version").fetchone()[0])
 
     def scrub(self) -> None:
-        """Write the file anew without what was deleted, and empty its log. Raises `StoreError` while another program reads the old."""
-        with self._turn, self._told():
-            self._use()
-            connection = self._connect()
-            try:
-                self._scrub(connection)
-            finally:
-                connection.close()
+        """Write the file anew without what was deleted, and empty its log. Raises `StoreError`: it is to be done again then."""
+        try:
+            with self._turn, self._told():
+                self._use()
+                connection = self._connect()
+                try:
+                    self._scrub(connection)
+                finally:
+                    connection.close()
+        except StoreError as error:
+            raise StoreError(
+                f"{error}; what was erased is gone from the tables, but the file or its log may hold it still", error.reason
+            ) from error
         with self.read() as connection:
             connection.execute("PRAGMA shrink_memory")
 
     def _scrub(self, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()  # gives room on a disk that is nearly full
         connection.execute("VACUUM")  # overwriting alone is not enough: when SQLite moves rows between pages, copies stay behind
         if connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-            raise StoreError(
-                f"{self.path}: erased, but another program still reads the log that holds it; waited {self.timeout_s:g} s", "busy"
-            )
+            raise StoreError(f"{self.path}: another program still reads the log; waited {self.timeout_s:g} s", "busy")
 
     def problems(self) -> list[str]:
         """What SQLite's own full check finds wrong; empty: nothing. Reads the whole file."""
