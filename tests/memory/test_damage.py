@@ -111,7 +111,7 @@ def test_vectors_of_a_wrong_length_are_damage(open_store: Open, tmp_path: Path) 
     open_store().add("bees", partner="a")
     connection = sqlite3.connect(tmp_path / "robot.db")
     short = bytes(4 * (DIMENSIONS - 1))
-    connection.execute("UPDATE vectors SET semantic = ?, crc = ?", (short, zlib.crc32(short)))
+    connection.execute("UPDATE vectors SET semantic = ?, crc = ?", (short, zlib.crc32(short, 1)))
     connection.commit()
     connection.close()
     with pytest.raises(StoreError, match="memory 1: its vector"):

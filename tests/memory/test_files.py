@@ -49,10 +49,10 @@ def make_version_1(path: Path) -> None:
     for id_, kind, partner, text, stamp, emotion in connection.execute(
         "SELECT id, kind, partner, text, stamp_ns, emotion FROM memories"
     ).fetchall():
-        crc = zlib.crc32(emotion, zlib.crc32(f"{kind}\0{partner}\0{text}\0{stamp}".encode()))
+        crc = zlib.crc32(emotion, zlib.crc32(f"{id_}\0{kind}\0{partner}\0{text}\0{stamp}".encode()))
         vector = bag_of_words([text])[0].astype("<f4").tobytes()
         connection.execute("UPDATE memories SET crc = ? WHERE id = ?", (crc, id_))
-        connection.execute("INSERT INTO vectors VALUES (?, ?, ?)", (id_, vector, zlib.crc32(vector)))
+        connection.execute("INSERT INTO vectors VALUES (?, ?, ?)", (id_, vector, zlib.crc32(vector, id_)))
     connection.commit()
     connection.close()
 

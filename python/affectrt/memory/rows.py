@@ -41,35 +41,36 @@ class Row:
     lost_sources: int = 0
 
 
-def _crc(kind: str, partner: str, text: str, stamp_ns: int, emotion: bytes) -> int:
-    return zlib.crc32(emotion, zlib.crc32("\0".join((kind, partner, text, str(stamp_ns))).encode()))
+def _crc(id_: int, kind: str, partner: str, text: str, stamp_ns: int, emotion: bytes) -> int:
+    return zlib.crc32(emotion, zlib.crc32("\0".join((str(id_), kind, partner, text, str(stamp_ns))).encode()))
+
+
+def _vector_crc(id_: int, semantic: bytes) -> int:
+    return zlib.crc32(semantic, id_ & 0xFFFFFFFF)
 
 
 def insert(connection: sqlite3.Connection, row: Row) -> int:
     """Write one memory; returns its id."""
-    emotion, semantic = row.emotion.astype(_F4).tobytes(), row.semantic.astype(_F4).tobytes()
-    recalled = row.stamp_ns if row.recalled_ns is None else row.recalled_ns
-    cursor = connection.execute(
-        "INSERT INTO memories (kind, partner, text, stamp_ns, recalled_ns, strength, shared, archived_ns, emotion, crc, day, lost_sources)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            row.kind,
-            row.partner,
-            row.text,
-            row.stamp_ns,
-            recalled,
-            row.strength,
-            int(row.shared),
-            row.archived_ns,
-            emotion,
-            _crc(row.kind, row.partner, row.text, row.stamp_ns, emotion),
-            row.day,
-            row.lost_sources,
-        ),
-    )
-    assert cursor.lastrowid is not None
-    connection.execute("INSERT INTO vectors VALUES (?, ?, ?)", (cursor.lastrowid, semantic, zlib.crc32(semantic)))
-    return cursor.lastrowid
+    emotion = row.emotion.astype(_F4).tobytes()
+    last = connection.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = 'memories'").fetchone()[0]
+    values: dict[str, Any] = {
+        "id": (last or 0) + 1,  # as AUTOINCREMENT would give it, but known before, for the checksums
+        "kind": row.kind,
+        "partner": row.partner,
+        "text": row.text,
+        "stamp_ns": row.stamp_ns,
+        "recalled_ns": row.stamp_ns if row.recalled_ns is None else row.recalled_ns,
+        "strength": row.strength,
+        "shared": int(row.shared),
+        "archived_ns": row.archived_ns,
+        "emotion": emotion,
+        "crc": _crc((last or 0) + 1, row.kind, row.partner, row.text, row.stamp_ns, emotion),
+        "day": row.day,
+        "lost_sources": row.lost_sources,
+    }
+    connection.execute(f"INSERT INTO memories ({', '.join(values)}) VALUES ({marks(list(values))})", list(values.values()))
+    replace_vector(connection, values["id"], row.semantic)
+    return int(values["id"])
 
 
 def _memory(row: Sequence[Any]) -> Memory:
@@ -78,7 +79,7 @@ def _memory(row: Sequence[Any]) -> Memory:
     sound = all(isinstance(n, int) for n in numbers) and all(isinstance(t, str) for t in (kind, partner, text, day))
     if not (sound and kind in KINDS and isinstance(emotion, bytes) and len(emotion) == 4 * len(EMOTIONS)):
         raise StoreError(f"memory {id_}: the file is damaged there", "corrupt")
-    if _crc(kind, partner, text, stamp, emotion) != crc:
+    if _crc(id_, kind, partner, text, stamp, emotion) != crc:
         raise StoreError(f"memory {id_}: its words do not match their checksum; the file is damaged there", "corrupt")
     feeling = tuple(float(x) for x in np.frombuffer(emotion, _F4))
     return Memory(id_, kind, partner, text, stamp, strength, recalled, feeling, bool(shared), archived, day, lost)
@@ -107,16 +108,16 @@ def vectors(connection: sqlite3.Connection, ids: Iterable[int], dimensions: int)
     for chunk in chunks(ids):
         rows = connection.execute(f"SELECT memory, semantic, crc FROM vectors WHERE memory IN ({marks(chunk)}) ORDER BY memory", chunk)
         for id_, semantic, crc in rows.fetchall():
-            if not isinstance(semantic, bytes) or len(semantic) != 4 * dimensions or zlib.crc32(semantic) != crc:
+            if not isinstance(semantic, bytes) or len(semantic) != 4 * dimensions or _vector_crc(id_, semantic) != crc:
                 raise StoreError(f"memory {id_}: its vector does not match its checksum; the file is damaged there", "corrupt")
             found[id_] = np.frombuffer(semantic, _F4)
     return found
 
 
 def replace_vector(connection: sqlite3.Connection, id_: int, vector: NDArray[np.float32]) -> None:
-    """Another encoder's vector in the place of the old one."""
+    """Write the vector of a memory, in the place of an old one."""
     semantic = vector.astype(_F4).tobytes()
-    connection.execute("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", (id_, semantic, zlib.crc32(semantic)))
+    connection.execute("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", (id_, semantic, _vector_crc(id_, semantic)))
 
 
 def with_dependents(connection: sqlite3.Connection, ids: Iterable[int]) -> set[int]:

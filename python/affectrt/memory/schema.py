@@ -9,7 +9,7 @@ from __future__ import annotations
 APPLICATION_ID = 0x6166666D  # "affm"
 
 _V1 = (
-    # `crc` is over what never changes (kind, partner, text, stamp_ns, emotion): SQLite itself does not notice a flipped bit in a text.
+    # `crc` is over what never changes (id, kind, partner, text, stamp_ns, emotion): SQLite itself does not notice a flipped bit in a text.
     """CREATE TABLE memories (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         kind TEXT NOT NULL,
