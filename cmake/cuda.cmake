@@ -11,7 +11,7 @@
 set(AFFECTRT_CUDA AUTO CACHE STRING "GPU kernels: AUTO (if nvcc is found), ON (fail without nvcc), OFF")
 set_property(CACHE AFFECTRT_CUDA PROPERTY STRINGS AUTO ON OFF)
 
-set(_ops affect align detection emotion_layernorm image_to_tensor masked_attention sharpness skip_crf)
+set(_ops affect align detection emotion_layernorm image_to_tensor masked_attention memory_top_k sharpness skip_crf)
 set(_architectures 75 80 87 89 90 110 120)
 set(_ptx_architectures 75 120)
 

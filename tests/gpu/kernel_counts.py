@@ -20,6 +20,7 @@ import test_kernel_align as align  # noqa: E402
 import test_kernel_detection as detection  # noqa: E402
 import test_kernel_emotion_layernorm as emotion_layernorm  # noqa: E402
 import test_kernel_masked_attention as masked_attention  # noqa: E402
+import test_kernel_memory_top_k as memory_top_k  # noqa: E402
 import test_kernel_sharpness as sharpness  # noqa: E402
 import test_kernel_skip_crf as skip_crf  # noqa: E402
 from image_launches import Launch  # noqa: E402
@@ -101,6 +102,15 @@ def measure() -> list[Row]:
         fewest = sectors(*[heads * tokens * width * size] * 5, tokens * 8)
         needed = heads * tokens * tokens * (2 * width + 2 * width + 3)
         rows.append(row(f"masked_attention_{kind}", f"{heads} heads, {tokens} tokens of {width}", counts, fewest, needed))
+
+    memories, width, moods, blocks, k = 256, 384, 8, 2, 10
+    counts, merging = memory_top_k.check(kernels.program("memory_top_k"), count=memories, width=width, moods=moods, k=k, blocks=blocks)
+    lists = [blocks * memory_top_k.MOST * 4] * 2
+    fewest = sectors(memories * width * 4, memories * moods * 4, width * 4, moods * 4, *lists)
+    # Of a memory: a difference, a square and a sum an element; two products and sums an emotion; roots and the rest.
+    needed = memories * (3 * width + 4 * moods + 10)
+    rows.append(row("memory_top_k", f"C-A, {memories} memories of {width}", counts, fewest, needed))
+    rows.append(row("memory_top_k_merge", f"{blocks} blocks, k = {k}", merging, sectors(*lists, k * 4, k * 4), None))
 
     for dialogues, utterances, tags in ((4, 32, 7), (2, 24, 28)):
         options = {"tags": tags, "utterances": utterances, "lengths": (utterances,) * dialogues, "whole": False, "given": False}

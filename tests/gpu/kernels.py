@@ -10,7 +10,17 @@ import ptx
 ROOT = Path(__file__).parents[2]
 OPS = ROOT / "csrc/ops"
 CACHE = ROOT / ".cache/ptx"
-NAMES = ("affect", "align", "detection", "emotion_layernorm", "image_to_tensor", "masked_attention", "sharpness", "skip_crf")
+NAMES = (
+    "affect",
+    "align",
+    "detection",
+    "emotion_layernorm",
+    "image_to_tensor",
+    "masked_attention",
+    "memory_top_k",
+    "sharpness",
+    "skip_crf",
+)
 # The oldest and the newest by nvcc, JetPack 6's by NVRTC 12.6.
 ARCHITECTURES = ("compute_75", "compute_87", "compute_120")
 

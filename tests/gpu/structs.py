@@ -69,3 +69,10 @@ class SkipCrfArgs(ctypes.Structure):
     _fields_ = _fields(
         "pointer emissions speakers lengths start end self other back tags_out scores, long item_step row_step, int utterances tags"
     )
+
+
+class MemoryTopKArgs(ctypes.Structure):
+    _fields_ = _fields(
+        "pointer semantic emotion semantics emotions allowed block_distances block_rows distances rows, "
+        "long semantics_step emotions_step allowed_step, int count width moods combination k candidates blocks"
+    )

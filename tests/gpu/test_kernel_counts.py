@@ -17,5 +17,5 @@ def test_table_and_budget():
         assert r.needed_operations is None or r.float_operations <= 1.5 * r.needed_operations, r
     assert {r.kernel.rsplit("_", 1)[0] if r.kernel[-3:] in ("f32", "f16") else r.kernel for r in rows} >= {
         "image_to_tensor", "sharpness", "detection", "align_box", "align_points", "affect", "emotion_layernorm", "masked_attention",
-        "skip_crf",
+        "memory_top_k", "memory_top_k_merge", "skip_crf",
     }  # fmt: skip

@@ -28,6 +28,8 @@ OPS = {
     "emotion_layernorm_f16": "emotion_layernorm",
     "masked_attention_f32": "masked_attention",
     "masked_attention_f16": "masked_attention",
+    "memory_top_k": "memory_top_k",
+    "memory_top_k_merge": "memory_top_k",
     "skip_crf": "skip_crf",
 }
 

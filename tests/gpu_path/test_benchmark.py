@@ -50,7 +50,7 @@ SECTIONS = {
     "Text: latency",
     "Providers",
 }
-OPS = {"affect", "align", "detection", "emotion_layernorm", "image_to_tensor", "masked_attention", "sharpness", "skip_crf"}
+OPS = {"affect", "align", "detection", "emotion_layernorm", "image_to_tensor", "masked_attention", "memory_top_k", "sharpness", "skip_crf"}
 
 
 def run(folder, *arguments, stray="", **changed):
