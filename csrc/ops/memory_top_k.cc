@@ -105,17 +105,33 @@ class Search {
   }
 
  private:
-  using Block = std::array<float, kernels::kMaxRowsAtOnce>;
+  static constexpr int kBlock = kernels::kMaxRowsAtOnce;
+  using Block = std::array<float, kBlock>;
 
-  // Of rows: those to look at, and after them some of those that will come next.
-  struct Numbers {
+  // Rows to look at, with their d_emo where the combination has one, and after them some of those that will come next.
+  struct Some {
     const std::int64_t* which;
+    const float* moods;
     int count, known;
   };
 
+  // Some rows that are gathered until there is a block of them.
+  struct Gathered {
+    std::array<std::int64_t, kBlock> which;
+    Block moods{};
+    int count = 0;
+
+    void add(std::int64_t row, float mood) {
+      which[static_cast<std::size_t>(count)] = row;
+      moods[static_cast<std::size_t>(count++)] = mood;
+    }
+    bool full() const { return count == kBlock; }
+    Some some() const { return {which.data(), moods.data(), count, count}; }
+  };
+
   struct Survivor {
-    std::int64_t index;
-    float lower;
+    std::int64_t row;
+    float lower, mood;
   };
 
   // The k nearest of all rows that are allowed.
@@ -123,65 +139,87 @@ class Search {
     k = std::min(k, count_);
     Nearest best(k);
     if (k == 0) return {};
-    if (memories_.codes.codes.data != nullptr && combination != Combination::kEmotional) {
-      // A row whose lower bound is above the k-th lowest upper bound has k rows before it. What is left is computed in full.
-      std::vector<Survivor> survivors;
-      const float limit = bound_all(combination, k, survivors);
-      std::array<std::int64_t, kernels::kMaxRowsAtOnce> which;
-      int filled = 0;
-      const auto compute = [&] {
-        offer(combination, {which.data(), filled, filled}, best);
-        filled = 0;
-      };
-      for (const auto& one : survivors) {
-        if (one.lower > std::min(limit, best.limit())) continue;
-        which[static_cast<std::size_t>(filled++)] = one.index;
-        if (filled == kernels::kMaxRowsAtOnce) compute();
-      }
-      if (filled > 0) compute();
-    } else {
-      for_blocks([&](const Numbers& of) { offer(combination, of, best); });
+    if (memories_.codes.codes.data == nullptr || combination == Combination::kEmotional) {
+      for_blocks(combination, best, [&](const Some& rows) { offer(combination, rows, best); });
+      return best.in_order();
     }
+    // A row whose lower bound is above the k-th lowest upper bound has k rows before it. What is left is computed in full.
+    std::vector<Survivor> survivors;
+    const float limit = bound_all(combination, k, survivors);
+    Gathered gathered;
+    for (const auto& one : survivors) {
+      if (one.lower > std::min(limit, best.limit())) continue;
+      gathered.add(one.row, one.mood);
+      if (!gathered.full()) continue;
+      offer(combination, gathered.some(), best);
+      gathered.count = 0;
+    }
+    offer(combination, gathered.some(), best);
     return best.in_order();
   }
 
   std::vector<Recalled> among(const std::vector<Recalled>& candidates, Combination combination) const {
     Nearest best(std::min(query_.k, static_cast<std::int64_t>(candidates.size())));
-    std::array<std::int64_t, kernels::kMaxRowsAtOnce> which;
-    for (std::size_t first = 0; first < candidates.size(); first += which.size()) {
-      const std::size_t count = std::min(candidates.size() - first, which.size());
-      for (std::size_t i = 0; i < count; ++i) which[i] = candidates[first + i].index;
-      offer(combination, {which.data(), static_cast<int>(count), static_cast<int>(count)}, best);
+    Gathered gathered;
+    const auto compute = [&] {
+      if (asks_emotional(combination)) find_moods(gathered);
+      offer(combination, gathered.some(), best);
+      gathered.count = 0;
+    };
+    for (const auto& one : candidates) {
+      gathered.add(one.index, 0);
+      if (gathered.full()) compute();
     }
+    compute();
     return best.in_order();
   }
 
-  // The numbers of all allowed rows, some at a time.
+  // All allowed rows, some at a time. In a sum a mood alone may lie beyond the limit of `best`: such rows are left out, and of their
+  // semantic vectors nothing is read.
   template <class Visit>
-  void for_blocks(Visit&& visit) const {
-    constexpr int kBlock = kernels::kMaxRowsAtOnce;
-    std::array<std::int64_t, kBlock + kernels::kMaxRowsAhead> which;
-    int filled = 0;
+  void for_blocks(Combination combination, const Nearest& best, Visit&& visit) const {
+    constexpr int kWaiting = kBlock + kernels::kMaxRowsAhead;
+    std::array<std::int64_t, kWaiting + kBlock> which;
+    std::array<float, kWaiting + kBlock> moods;
+    int waiting = 0;
+    Gathered gathered;
+    const auto pass_on = [&] {
+      if (asks_emotional(combination)) find_moods(gathered);
+      const float limit = combination == Combination::kSum ? best.limit() : kInfinity;
+      for (std::size_t i = 0; i < static_cast<std::size_t>(gathered.count); ++i) {
+        if (gathered.moods[i] > limit) continue;
+        which[static_cast<std::size_t>(waiting)] = gathered.which[i];
+        moods[static_cast<std::size_t>(waiting++)] = gathered.moods[i];
+      }
+      gathered.count = 0;
+      if (waiting < kWaiting) return;
+      visit(Some{which.data(), moods.data(), kBlock, waiting});
+      std::copy(which.begin() + kBlock, which.begin() + waiting, which.begin());
+      std::copy(moods.begin() + kBlock, moods.begin() + waiting, moods.begin());
+      waiting -= kBlock;
+    };
     for (std::int64_t row = 0; row < count_; ++row) {
       if (memories_.allowed != nullptr && memories_.allowed[row] == 0) continue;
-      which[static_cast<std::size_t>(filled++)] = row;
-      if (filled < static_cast<int>(which.size())) continue;
-      visit(Numbers{which.data(), kBlock, filled});
-      std::copy(which.begin() + kBlock, which.end(), which.begin());
-      filled -= kBlock;
+      gathered.add(row, 0);
+      if (gathered.full()) pass_on();
     }
-    for (int done = 0; done < filled; done += kBlock) visit(Numbers{which.data() + done, std::min(kBlock, filled - done), filled - done});
+    pass_on();
+    for (int done = 0; done < waiting; done += kBlock)
+      visit(Some{which.data() + done, moods.data() + done, std::min(kBlock, waiting - done), waiting - done});
   }
 
-  void offer(Combination combination, const Numbers& of, Nearest& best) const {
-    Block semantic, emotional;
-    if (combination != Combination::kEmotional) kernels_.euclidean(query_.semantic.data(), rows(memories_.semantics, of), semantic.data());
-    if (combination != Combination::kSemantic) mood_distances(of, emotional);
-    combine(combination, of.count, semantic, emotional);
+  void find_moods(Gathered& rows) const {
+    kernels_.cosine(query_.emotion.data(), emotion_square_, of(memories_.emotions, rows.some()), rows.moods.data());
+  }
+
+  void offer(Combination combination, const Some& rows, Nearest& best) const {
+    if (rows.count == 0) return;
+    Block distances{};
+    if (asks_semantic(combination)) kernels_.euclidean(query_.semantic.data(), of(memories_.semantics, rows), distances.data());
     float limit = best.limit();
-    for (int i = 0; i < of.count; ++i)
-      if (const float d = semantic[static_cast<std::size_t>(i)]; d <= limit) {
-        best.offer(of.which[i], d);
+    for (int i = 0; i < rows.count; ++i)
+      if (const float d = combined(combination, distances[static_cast<std::size_t>(i)], rows.moods[i]); d <= limit) {
+        best.offer(rows.which[i], d);
         limit = best.limit();
       }
   }
@@ -190,25 +228,20 @@ class Search {
   float bound_all(Combination combination, std::int64_t k, std::vector<Survivor>& survivors) const {
     const CodedQuery query(query_.semantic);
     Nearest best(k);  // by upper bound
-    for_blocks([&](const Numbers& of) {
-      Block lower, upper, emotional;
-      kernels_.codes(query.view, rows(memories_.codes.codes, of), &memories_.codes.bounds->scale, lower.data(), upper.data());
-      if (combination != Combination::kSemantic) mood_distances(of, emotional);
-      combine(combination, of.count, lower, emotional);
+    for_blocks(combination, best, [&](const Some& rows) {
+      Block lowest, highest;
+      kernels_.codes(query.view, of(memories_.codes.codes, rows), &memories_.codes.bounds->scale, lowest.data(), highest.data());
       float limit = best.limit();
-      for (int i = 0; i < of.count; ++i) {
+      for (int i = 0; i < rows.count; ++i) {
         const auto at = static_cast<std::size_t>(i);
-        if (lower[at] > limit) continue;
-        survivors.push_back({of.which[i], lower[at]});
-        best.offer(of.which[i], combined(combination, upper[at], emotional[at]));
+        const float lower = combined(combination, lowest[at], rows.moods[i]);
+        if (lower > limit) continue;
+        survivors.push_back({rows.which[i], lower, rows.moods[i]});
+        best.offer(rows.which[i], combined(combination, highest[at], rows.moods[i]));
         limit = best.limit();
       }
     });
     return best.limit();
-  }
-
-  void mood_distances(const Numbers& of, Block& out) const {
-    kernels_.cosine(query_.emotion.data(), emotion_square_, rows(memories_.emotions, of), out.data());
   }
 
   // Both parts are at least 0, and rounding keeps order: a bound of d_sem makes one of the whole. What is NaN lies at infinity.
@@ -220,13 +253,9 @@ class Search {
     return d == d ? d : kInfinity;
   }
 
-  static void combine(Combination combination, int count, Block& semantic, const Block& emotional) {
-    for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) semantic[i] = combined(combination, semantic[i], emotional[i]);
-  }
-
   template <class T>
-  static kernels::SomeRows<T> rows(const Rows<T>& all, const Numbers& of) {
-    return {all.data, all.step, all.width, of.which, of.count, of.known};
+  static kernels::SomeRows<T> of(const Rows<T>& all, const Some& rows) {
+    return {all.data, all.step, all.width, rows.which, rows.count, rows.known};
   }
 
   const MemoryQuery& query_;

@@ -99,6 +99,28 @@ def test_ties_between_candidates_come_by_index():
     assert index.tolist() == [2, 1]
 
 
+@pytest.mark.parametrize("near", [0.0, 0.01, 0.1, 1.0])
+def test_a_mood_that_is_too_far_by_itself(near):
+    """One mood a memory, most of them unrelated to the query's: in C-A these are left out unread, unless they are needed after all."""
+    rng = np.random.default_rng(3)
+    semantic, emotion = rng.normal(0, 1, 70).astype(np.float32), np.eye(8, dtype=np.float32)[2]
+    semantics = (semantic + near * rng.normal(0, 0.1, (700, 70))).astype(np.float32)
+    emotions = np.eye(9, 8, dtype=np.float32)[rng.integers(0, 9, 700)]
+    emotions[::5] += rng.choice([0, 0.5], (140, 8)).astype(np.float32)
+    for k in (3, 90, 700):
+        check((semantic, emotion, semantics, emotions), "C-A", k)
+        check((semantic, emotion, semantics[::-1], emotions), "C-A", k, allowed=rng.uniform(size=700) < 0.7)
+
+
+def test_a_mood_just_at_the_limit_is_not_left_out():
+    """The second and third are as near as the first, by mood or by meaning alone; ties come by index, from whichever end they are read."""
+    semantics = np.repeat(np.array([[1.0], [0.0], [1.0], [0.0]], np.float32), 40, 0)
+    emotions = np.repeat(np.array([[1.0, 0], [0, 1.0], [1.0, 0], [0, 1.0]], np.float32), 40, 0)
+    query = np.zeros(1, np.float32), np.array([1, 0], np.float32)
+    check((*query, semantics, emotions), "C-A", k=60)
+    check((*query, semantics[::-1], emotions[::-1]), "C-A", k=60)
+
+
 def test_the_distances_are_those_of_the_paper():
     semantic, emotion = np.array([0, 0], np.float32), np.array([1, 0], np.float32)
     semantics, emotions = np.array([[3, 4]], np.float32), np.array([[3, 4]], np.float32)
