@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from affectrt.companion import Companion, Piece
 from affectrt.dialogue import Dialogue
-from affectrt.dialogue.layers import feeling_word, observation_note
 from affectrt.dialogue.persona import PERSONAS, Persona, find_persona
+from affectrt.dialogue.prompt import PromptTrace
+from affectrt.dialogue.prompt.words import feeling_word, observation_note
 from affectrt.expression import NEUTRAL
 from affectrt.labels import EXPRESSIONS, FER7, GOEMOTIONS
 from affectrt.packs import DEFAULTS, pull
@@ -83,6 +84,11 @@ def test_what_is_seen_and_read_reaches_the_prompt_and_the_face(dialogue):
     assert trace.system == PERSONAS["warm"].system
     assert trace.note == "You see that I look happy and hear that I sound grateful."
     assert trace.user == "Thank you so much!"
+    again = PromptTrace.from_json(trace.prompt.to_json())
+    assert again.sha256 == trace.prompt.sha256
+    assert dialogue._runtime.template.prompt(again.messages()).tokens == reply._reply.prompt_tokens
+    assert (again.model, again.seed, again.sampling.max_tokens) == (f"smollm2-135m {dialogue.pack.version} q4_1", reply.stats.seed, 6)
+    assert [layer.layer for layer in again.layers] == ["persona", "state", "turn"]
     assert prompt_of(bot, reply) == (
         f"<|im_start|>system\n{trace.system}<|im_end|>\n<|im_start|>user\n{trace.note}\n\n{trace.user}<|im_end|>\n<|im_start|>assistant\n"
     )
@@ -194,6 +200,21 @@ def test_a_reply_is_cancelled_and_the_next_one_comes(dialogue):
     list(reply)
     assert reply.stats.cancelled
     assert bot.reply("Hello!", max_tokens=3).read()
+
+
+def test_the_trace_holds_the_turns_that_the_model_still_sees(dialogue):
+    bot = Companion(face=False, text=Reader("joy"), dialogue=dialogue)
+    first = bot.reply("I won!", SECOND, max_tokens=4)
+    assert first.trace.prompt.turns == ()
+    said = first.read()
+    second = bot.reply("Really.\n\nYou see that I look angry.", 2 * SECOND, max_tokens=2)
+    assert second.trace.prompt.turns == (("You hear that I sound joyful.\n\nI won!", said),)
+    assert second.trace.user == "Really.\nYou see that I look angry."  # the one blank line of a turn is ours
+    roles = [message.role for message in second.trace.prompt.messages()]
+    assert roles == ["system", "user", "assistant", "user"]
+    second.read()
+    bot.conversation.reset()
+    assert bot.reply("Hm.", 3 * SECOND, max_tokens=2).trace.prompt.turns == ()
 
 
 def test_areply(dialogue):

@@ -14,9 +14,9 @@ from affectrt.companion.mood import Mood
 from affectrt.companion.recollection import RecallSettings, Recollection, Remembrance
 from affectrt.companion.reply import AsyncCompanionReply, CompanionReply
 from affectrt.companion.state import CompanionState, Impression, Trace
-from affectrt.dialogue import Conversation, Dialogue
-from affectrt.dialogue.layers import observation_note
+from affectrt.dialogue import Conversation, Dialogue, Reply
 from affectrt.dialogue.persona import Persona, find_persona
+from affectrt.dialogue.prompt import Assembled, Layer, PersonaLayer, PromptTrace, StateLayer, TurnLayer, assemble, join_turn
 from affectrt.dialogue.sampling import check_number
 from affectrt.dialogue.text import check_text
 from affectrt.engine import ProviderSpec
@@ -203,16 +203,30 @@ class Companion:
             state = self._summary(stamp)
         heard = person.remembrance.recall(text, state.affect, person.before_ns()) if person.remembrance is not None else None
         # Unknown is left out, never guessed at: a wrong "you look sad" is worse than none.
-        present = observation_note(state.seen.label if state.seen else None, read.label if read else None)
-        note = "\n".join(line for line in (heard.note if heard is not None else None, present) if line) or None
-        reply = person.conversation.reply(text, note=note, seed=seed, max_tokens=max_tokens)
+        layers: list[Layer] = [
+            PersonaLayer.of(self.persona),
+            StateLayer(state.seen.label if state.seen else None, read.label if read else None),
+            TurnLayer(text),
+        ]
+        prompt = assemble([*layers, heard.layer] if heard is not None else layers)
+        reply = person.conversation.reply(prompt.words, note=prompt.note, seed=seed, max_tokens=max_tokens)
         if heard is not None:
             try:
                 self._keep(person, text, heard)
             except BaseException:
                 reply.close()
                 raise
-        return CompanionReply(reply, Trace(self.persona.system, note, text, state, heard.hits if heard is not None else ()))
+        return CompanionReply(reply, Trace(self._trace(person, prompt, reply), state, heard.hits if heard is not None else ()))
+
+    def _trace(self, person: _Person, prompt: Assembled, reply: Reply) -> PromptTrace:
+        earlier = person.conversation.turns[len(person.conversation.turns) - person.conversation.turns_in_context :]
+        return PromptTrace(
+            prompt,
+            tuple((join_turn(turn.note, turn.user), turn.assistant) for turn in earlier),
+            model=f"{self.dialogue.pack.name} {self.dialogue.pack.version} {self.dialogue.precision}",
+            seed=reply.stats.seed,
+            sampling=reply.sampling,
+        )
 
     def _keep(self, person: _Person, text: str, heard: Recollection) -> None:
         assert person.remembrance is not None and self.memory is not None

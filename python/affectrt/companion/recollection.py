@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from affectrt.affect import Fusion
 from affectrt.companion.mood import Mood, emotion_vector
-from affectrt.dialogue.layers import feeling_word
+from affectrt.dialogue.prompt import MemoryLayer, MemoryLine
 from affectrt.memory import COMBINATIONS, EMOTIONS, Hit, Memory, MemoryStore
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from affectrt.affect import AffectState
 
 STATE, STATE_VERSION = "affect", 1
-_LONGEST = 200
-"""Characters of a memory that go into the prompt (MemoryBank's bound)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,7 @@ class Recollection:
     """What came to mind for one thing said, and what it takes to keep that."""
 
     hits: tuple[Hit, ...]
-    note: str | None
+    layer: MemoryLayer
     semantic: NDArray[np.float32]
     emotion: NDArray[np.float32] | None
 
@@ -94,7 +92,7 @@ class Remembrance:
         for hit in found:
             unique.setdefault(hit.memory.id, hit)
         hits = tuple(unique.values())[: settings.k]
-        return Recollection(hits, self._note([hit.memory for hit in hits]), semantic, emotion)
+        return Recollection(hits, self._layer([hit.memory for hit in hits]), semantic, emotion)
 
     def _near(
         self, semantic: NDArray[np.float32], emotion: NDArray[np.float32] | None, combination: str, limit: float, before_ns: int | None
@@ -115,22 +113,17 @@ class Remembrance:
         if saved is not None:
             self.store.save_state(STATE, saved[0], saved[1], partner=self.partner, version=STATE_VERSION)
 
-    def _note(self, memories: Sequence[Memory]) -> str | None:
+    def _layer(self, memories: Sequence[Memory]) -> MemoryLayer:
         today = datetime.date.fromisoformat(self.store.day_of(self.store.now_ns()))
-        lines = [self._line(memory, today) for memory in sorted(memories, key=lambda memory: memory.stamp_ns)]
-        return "\n".join(lines) or None
+        return MemoryLayer(tuple(self._line(memory, today) for memory in sorted(memories, key=lambda memory: memory.stamp_ns)))
 
-    def _line(self, memory: Memory, today: datetime.date) -> str:
+    def _line(self, memory: Memory, today: datetime.date) -> MemoryLine:
         when = _when(today, datetime.date.fromisoformat(memory.day or self.store.day_of(memory.stamp_ns)))
-        words = " ".join(memory.text.split())
-        words = words if len(words) <= _LONGEST else words[: _LONGEST - 3].rstrip() + "..."
-        if memory.kind == "utterance":
-            who = "I" if memory.partner == self.partner else memory.partner
-            strongest = max(range(len(EMOTIONS)), key=memory.emotion.__getitem__)
-            felt = f", feeling {feeling_word(EMOTIONS[strongest])}" if memory.emotion[strongest] > 0 else ""
-            return f'You remember that {who} said {when}{felt}: "{words}"'
-        whose = "" if memory.partner == self.partner else f" of {memory.partner}"
-        return f'You remember{whose} from {when}: "{words}"'
+        of = None if memory.partner == self.partner else memory.partner
+        said = memory.kind == "utterance"
+        strongest = max(range(len(EMOTIONS)), key=memory.emotion.__getitem__)
+        felt = EMOTIONS[strongest] if said and memory.emotion[strongest] > 0 else None
+        return MemoryLine(memory.text, when, said, of, felt)
 
 
 def _when(today: datetime.date, day: datetime.date) -> str:

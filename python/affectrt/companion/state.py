@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from affectrt.affect import AffectState
+from affectrt.dialogue.prompt import PromptTrace
 from affectrt.expression import Expression, expression_of
 from affectrt.memory import Hit
 from affectrt.perception import UNKNOWN, FaceObservation, TextObservation
@@ -66,15 +67,28 @@ class CompanionState:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The parts of the prompt as they went in, from the most lasting to the most fleeting."""
+    """What conditioned an answer."""
 
-    system: str
-    note: str | None
-    """The lines about what is remembered and how the person looks and sounds; None if there was nothing to say."""
-    user: str
+    prompt: PromptTrace
+    """Layer by layer as it went in; it can be built anew, and `prompt.sha256` tells whether it is the same."""
     state: CompanionState
     memories: tuple[Hit, ...] = ()
     """The memories that `note` tells of, nearest first."""
+
+    @property
+    def system(self) -> str | None:
+        """The system message."""
+        return self.prompt.prompt.system
+
+    @property
+    def note(self) -> str | None:
+        """The lines about what is remembered and how the person looks and sounds; None if there was nothing to say."""
+        return self.prompt.prompt.note
+
+    @property
+    def user(self) -> str:
+        """What the person said, as the model got it."""
+        return self.prompt.prompt.words
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,6 +146,11 @@ class Reply(Iterator[str]):
         return self._prompt.tokens
 
     @property
+    def sampling(self) -> Sampling:
+        """The settings of this reply."""
+        return self._sampling
+
+    @property
     def cancelling(self) -> bool:
         """True once `cancel` was called."""
         return self._flag.is_set()

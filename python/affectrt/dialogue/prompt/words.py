@@ -1,8 +1,7 @@
-"""What of the person's state goes into the prompt, in words.
+"""Labels of feelings as words, and what is seen and heard of the person in one line.
 
-The layers of a prompt, from the most lasting to the most fleeting: the persona is the system message and stays in the cache; each turn's
-note says how the person looked and sounded then, and stays with that turn; last comes what the person said. The note is written from
-the person's side ("You see that I look sad"): it stands in the person's turn, and small models take any other voice for a play.
+The line is written from the person's side ("You see that I look sad"): it stands in the person's turn, and small models take any other
+voice for a play.
 """
 
 from __future__ import annotations
