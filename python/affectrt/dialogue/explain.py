@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from affectrt.affect import AffectState
-from affectrt.dialogue.layers import feeling_word
+from affectrt.dialogue.prompt.words import feeling_word
 from affectrt.labels import ALIASES, TAXONOMIES
 from affectrt.perception.observation import UNKNOWN, ExpressionObservation, FaceObservation, TextObservation
 
