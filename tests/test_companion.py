@@ -241,6 +241,77 @@ def test_areply(dialogue):
     asyncio.run(main())
 
 
+def test_closing_an_areply_that_is_just_starting_waits_for_it(dialogue):
+    began, go_on = threading.Event(), threading.Event()
+
+    class SlowReader(Reader):
+        def __call__(self, text, stamp_ns=None):
+            began.set()
+            assert go_on.wait(10)
+            return super().__call__(text, stamp_ns)
+
+    bot = Companion(face=False, text=SlowReader("joy"), dialogue=dialogue)
+
+    async def main():
+        reply = bot.areply("I won!", max_tokens=400)
+        task = asyncio.create_task(reply.__anext__())
+        while not began.is_set():
+            await asyncio.sleep(0.001)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        closing = asyncio.create_task(reply.aclose())
+        await asyncio.sleep(0.05)
+        assert not closing.done()
+        go_on.set()
+        await closing
+        assert reply.stats.cancelled
+
+    asyncio.run(main())
+    assert bot.reply("Hello!", max_tokens=2).read()
+
+
+def test_what_was_seen_and_said_before_another_came_is_not_theirs(dialogue):
+    class Waiting:
+        """Is at work on what one person shows or says, when another comes."""
+
+        def __init__(self, part):
+            self.part = part
+
+        def __call__(self, *args, **options):
+            bot.meet("ben")
+            return self.part(*args, **options)
+
+    bot = Companion(face=Waiting(Eyes(face_of("sad"))), text=Waiting(Reader("grief")), dialogue=dialogue, partner="anna")
+    assert [f.label for f in bot.see(FRAME, SECOND)] == ["sad"]
+    assert (bot.partner, bot.state.seen, bot.state.affect.confidence) == ("ben", None, 0)
+    bot.meet("anna")
+    assert bot.reply("My dog died.", SECOND, max_tokens=2).trace.state.read.label == "grief"
+    assert (bot.partner, bot.state.read, bot.state.affect.confidence, bot.conversation.turns) == ("ben", None, 0, ())
+    bot.meet("anna")
+    later = bot.areply("My dog died.", 2 * SECOND, max_tokens=2)
+    bot.text = Reader("grief")
+    bot.meet("ben")
+    assert asyncio.run(later.__anext__()).text
+    assert bot.conversation.turns == ()
+
+
+def test_who_is_met_twice_at_once_keeps_one_conversation(dialogue):
+    class Slow:
+        """While it makes a conversation, another thread meets the same person and talks with them."""
+
+        def conversation(self, system):
+            bot.dialogue = dialogue
+            bot.meet("anna")
+            bot.reply("I won!", max_tokens=2).read()
+            return dialogue.conversation(system)
+
+    bot = Companion(face=False, text=False, dialogue=dialogue)
+    bot.dialogue = Slow()
+    bot.meet("anna")
+    assert len(bot.conversation.turns) == 1
+
+
 @pytest.mark.parametrize(("text", "kind"), [("", ValueError), ("a\0b", ValueError), (None, TypeError)])
 def test_words_that_are_refused_change_nothing(dialogue, text, kind):
     bot = Companion(face=False, text=Reader("joy"), dialogue=dialogue)
@@ -259,6 +330,9 @@ def test_a_blind_companion_says_so(dialogue):
         Companion(face=False, text=False, dialogue=dialogue).see(FRAME)
     with pytest.raises(ValueError, match="stale_after_s"):
         Companion(face=False, text=False, dialogue=dialogue, stale_after_s=0)
+    for part in ("memory", "recall"):
+        with pytest.raises(TypeError, match=f"^{part}: expected .* or None, got int"):
+            Companion(face=False, text=False, dialogue=dialogue, **{part: 5})
     for wrong, kind in ((float("inf"), ValueError), (float("nan"), ValueError), ("5", TypeError), (True, TypeError)):
         with pytest.raises(kind, match=f"stale_after_s must be .*got {wrong!r}"):
             Companion(face=False, text=False, dialogue=dialogue, stale_after_s=wrong)

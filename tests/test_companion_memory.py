@@ -137,6 +137,43 @@ def test_forgetting_a_partner_erases_all_of_it(start, tmp_path):
         assert b"xylophone" not in file.read_bytes(), file.name
 
 
+def test_forgetting_a_partner_ends_what_another_was_told_of_them(start):
+    clock = Clock()
+    bot = start(clock, sharing="shared")
+    say(bot, "My dog Bruno died last week, I am so sad.", 10 * SECOND)
+    bot.meet("ben")
+    clock.now_ns += DAY
+    assert "Bruno" in say(bot, "Do you know of a dog that died?", 20 * SECOND).note
+    assert bot.forget("anna") == 1
+    assert bot.conversation.turns == () and bot.memory.count(partner="ben") == 1
+    assert "Bruno" not in (say(bot, "Do you know of a dog that died?", 30 * SECOND).note or "")
+
+
+def test_an_answer_that_was_cancelled_before_its_first_word_does_not_shift_what_is_in_the_conversation(start):
+    clock = Clock()
+    bot = start(clock)
+    say(bot, "My dog Bruno died last week.", 10 * SECOND)
+    clock.now_ns += SECOND
+    bot.reply("My dog Bruno was old.", 20 * SECOND).cancel()
+    clock.now_ns += SECOND
+    assert [hit.memory.text for hit in say(bot, "I miss my dog Bruno.", 30 * SECOND).memories] == []
+    assert len(bot.conversation.turns) == 2
+
+
+def test_the_file_is_closed_though_the_state_cannot_be_kept(tmp_path, dialogue, reader, monkeypatch):
+    bot = Companion(face=False, text=reader, dialogue=dialogue, memory=tmp_path / "robot.db")
+    say(bot, "I am so sad.", 10 * SECOND)
+
+    def full(*args, **options):
+        raise StoreError("the disk is full", "full")
+
+    monkeypatch.setattr(bot.memory, "save_state", full)
+    with pytest.raises(StoreError, match="full"):
+        bot.close()
+    with pytest.raises(StoreError, match="closed"):
+        bot.memory.count()
+
+
 def test_a_state_that_cannot_be_read_is_left_out_and_said(start):
     bot = start(Clock())
     bot.memory.save_state(STATE, '{"format": "other"}', partner="ben")

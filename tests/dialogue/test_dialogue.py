@@ -78,6 +78,24 @@ def test_old_turns_leave_a_full_context_and_the_system_message_stays(small):
     assert (chat.turns, chat.turns_in_context) == ((), 0)
 
 
+def test_a_reset_leaves_no_words_in_the_cache(small):
+    chat, other = small.conversation("You are kind."), small.conversation("You are kind.")
+    chat.reply("My xylophone is broken.", max_tokens=2).read()
+    slot = chat._slot
+    chat.reset()
+    spelled = b"".join(small._runtime.model.spelling(token) for token in slot.tokens).decode()
+    assert "You are kind." in spelled and "xylophone" not in spelled  # the system message may stay
+    chat.reply("My xylophone is broken.", max_tokens=2).read()
+    other.reply("Hello!", max_tokens=2).read()
+    assert slot.saved is not None
+    chat.reset()
+    assert (slot.saved, slot.tokens) == (None, [])
+    assert (
+        chat.reply("Hello!", seed=1, max_tokens=4).read()
+        == small.conversation("You are kind.").reply("Hello!", seed=1, max_tokens=4).read()
+    )
+
+
 def test_an_answer_that_fills_the_context_ends_there(small):
     reply = small.conversation().reply(
         "Tell me a long story.", max_tokens=2000, sampling=Sampling(temperature=1.5, top_p=1.0, top_k=0), seed=3

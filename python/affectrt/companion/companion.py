@@ -46,15 +46,23 @@ class _Person:
     conversation: Conversation
     mood: Mood
     remembrance: Remembrance | None
-    said_ns: list[int] = field(default_factory=list)
-    """Wall-clock times of what was said in this conversation."""
+    said_ns: dict[int, int] = field(default_factory=dict)
+    """Wall-clock time of what was said, by number of turn; one that was cancelled before its first word gives its number to the next."""
+    reminded_of: set[str] = field(default_factory=set)
+    """Whose memories were told in this conversation."""
     seen: Impression | None = None
     read: Impression | None = None
 
     def before_ns(self) -> int | None:
         """From when on the model still sees what was said, by the wall clock; None if it sees nothing."""
-        turns = min(self.conversation.turns_in_context, len(self.said_ns))
-        return self.said_ns[-turns] if turns else None
+        first = len(self.conversation.turns) - self.conversation.turns_in_context
+        return min((said for turn, said in self.said_ns.items() if turn >= first), default=None)
+
+    def reset(self) -> None:
+        """Forget the conversation. Raises EngineError while a reply runs."""
+        self.conversation.reset()
+        self.said_ns.clear()
+        self.reminded_of.clear()
 
 
 class Companion:
@@ -108,11 +116,19 @@ class Companion:
         self._partner = check_partner(partner)
         if memory_key is not None and not isinstance(memory, (str, Path)):
             raise ValueError("memory_key: expected only with memory=FILE; a MemoryStore is opened with a key of its own")
+        if not (memory is None or isinstance(memory, (MemoryStore, str, Path))):
+            raise TypeError(f"memory: expected a file, a MemoryStore or None, got {type(memory).__name__}")
+        if not (recall is None or isinstance(recall, RecallSettings)):
+            raise TypeError(f"recall: expected RecallSettings or None, got {type(recall).__name__}")
         self._recall = recall if recall is not None else RecallSettings()
         self._stale_ns = int(stale_after_s * 1e9)
         self._color = color
         self._opened = MemoryStore(memory, key=memory_key) if isinstance(memory, (str, Path)) else None
-        self.memory: MemoryStore | None = self._opened if self._opened is not None else memory  # type: ignore[assignment]
+        self.memory: MemoryStore | None = memory if isinstance(memory, MemoryStore) else self._opened
+        self._lock = threading.Lock()  # around what changes; never held while something computes
+        self._frame_ns: int | None = None
+        self._faces = 0
+        self._closed = False
         try:
             if self.memory is not None:
                 self.memory.embed([])  # an encoder that was not pulled is missed now, not in the middle of a talk
@@ -126,22 +142,21 @@ class Companion:
             if self._opened is not None:
                 self._opened.close()
             raise
-        self._lock = threading.Lock()  # around what changes; never held while something computes
-        self._frame_ns: int | None = None
-        self._faces = 0
-        self._closed = False
 
     def _of(self, partner: str) -> _Person:
         person = self._people.get(partner)
         if person is None:
             remembrance = Remembrance(self.memory, partner, self._recall) if self.memory is not None else None
             mood = remembrance.mood() if remembrance is not None else Mood()
-            person = _Person(self.dialogue.conversation(self.persona.system), mood, remembrance)
-            self._people[partner] = person
+            new = _Person(self.dialogue.conversation(self.persona.system), mood, remembrance)
+            with self._lock:
+                person = self._people.setdefault(partner, new)  # another thread may have met them meanwhile
         return person
 
     def see(self, frame: Any, stamp_ns: int | None = None, *, color: str | None = None) -> list[FaceObservation]:
-        """Look at a frame; returns what Face makes of it. A frame older than the last one seen changes nothing.
+        """Look at a frame; returns what Face makes of it.
+
+        A frame older than the last one seen changes nothing, nor does one that was looked at while `meet` changed the partner.
 
         Args:
             frame: (H, W, C) uint8, as Face takes it.
@@ -153,16 +168,16 @@ class Companion:
         """
         if self.face is None:
             raise ValueError("this Companion was made with face=False and cannot see")
-        stamp = check_stamp(stamp_ns)
+        stamp, person = check_stamp(stamp_ns), self._person
         faces = self.face(frame, stamp, color=color or self._color)
         largest = max(faces, key=_area, default=None)
         with self._lock:
-            if self._frame_ns is None or stamp >= self._frame_ns:
+            if person is self._person and (self._frame_ns is None or stamp >= self._frame_ns):
                 self._frame_ns, self._faces = stamp, len(faces)
                 seen = Impression.of(largest, stamp) if largest is not None else None
                 if largest is not None and seen is not None:
-                    self._person.seen = seen  # a face turned away for a moment does not wipe out what was seen just before
-                    self._person.mood.add(Evidence.of(replace(largest, stamp_ns=stamp)))
+                    person.seen = seen  # a face turned away for a moment does not wipe out what was seen just before
+                    person.mood.add(Evidence.of(replace(largest, stamp_ns=stamp)))
         return faces
 
     def observe(self, evidence: Evidence) -> None:
@@ -190,17 +205,18 @@ class Companion:
             TypeError, ValueError, EngineError: As in `Conversation.reply`.
             StoreError: It cannot be remembered; there is no answer then.
         """
-        stamp = check_stamp(stamp_ns)
+        return self._answer(self._person, text, check_stamp(stamp_ns), seed, max_tokens)
+
+    def _answer(self, person: _Person, text: str, stamp: int, seed: int | None, max_tokens: int | None) -> CompanionReply:
         check_text(text, "text")
         observation = self.text(text, stamp) if self.text is not None else None
         read = Impression.of(observation, stamp) if observation is not None else None
         with self._lock:
-            person = self._person
             person.read = read
             # Neutral words do not say that a sorrow is over, as a neutral face does.
             if observation is not None and observation.label != "neutral":
                 person.mood.add(Evidence.of(replace(observation, stamp_ns=stamp)))
-            state = self._summary(stamp)
+            state = self._summary(person, stamp)
         heard = person.remembrance.recall(text, state.affect, person.before_ns()) if person.remembrance is not None else None
         # Unknown is left out, never guessed at: a wrong "you look sad" is worse than none.
         layers: list[Layer] = [
@@ -230,7 +246,8 @@ class Companion:
 
     def _keep(self, person: _Person, text: str, heard: Recollection) -> None:
         assert person.remembrance is not None and self.memory is not None
-        person.said_ns.append(self.memory.now_ns())
+        person.said_ns[len(person.conversation.turns)] = self.memory.now_ns()
+        person.reminded_of.update(hit.memory.partner for hit in heard.hits)
         person.remembrance.keep(text, heard)
         self._keep_state(person)
 
@@ -244,7 +261,8 @@ class Companion:
         self, text: str, stamp_ns: int | None = None, *, seed: int | None = None, max_tokens: int | None = None
     ) -> AsyncCompanionReply:
         """`reply` for `async for`; nothing of it runs in the event loop. Errors come at the first piece."""
-        return AsyncCompanionReply(self, text, check_stamp(stamp_ns), {"seed": seed, "max_tokens": max_tokens})
+        person, stamp = self._person, check_stamp(stamp_ns)
+        return AsyncCompanionReply(lambda: self._answer(person, text, stamp, seed, max_tokens))
 
     # ---- partners
 
@@ -275,26 +293,30 @@ class Companion:
     def forget(self, partner: str | None = None) -> int:
         """Erase all that is kept of a partner (None: of the present one): memories, state, conversation. Returns how many memories.
 
+        A conversation with another that was reminded of their memories begins anew too.
+
         Raises:
-            EngineError: A reply to them is still running.
+            EngineError: A reply in one of these conversations is still running; nothing of the memory was erased.
             StoreError: See `MemoryStore.erase`.
         """
         name = self._partner if partner is None else check_partner(partner)
-        person = self._people.get(name)
-        if person is not None:
-            person.conversation.reset()
-            with self._lock:
-                person.mood, person.seen, person.read = person.mood.anew(), None, None
-                person.said_ns.clear()
+        for other, person in list(self._people.items()):
+            if other == name or name in person.reminded_of:
+                person.reset()
+            if other == name:
+                with self._lock:
+                    person.mood, person.seen, person.read = person.mood.anew(), None, None
         return len(self.memory.erase_partner(name)) if self.memory is not None else 0
 
     def close(self) -> None:
         """Keep the partner's state, and close the memory that was opened here. Dropping a Companion without it loses no memory."""
         if not self._closed:
             self._closed = True
-            self._keep_state(self._person)
-            if self._opened is not None:
-                self._opened.close()
+            try:
+                self._keep_state(self._person)
+            finally:
+                if self._opened is not None:
+                    self._opened.close()
 
     def __enter__(self) -> Companion:
         return self
@@ -340,25 +362,25 @@ class Companion:
     def state(self) -> CompanionState:
         """How things stand now, by the newest stamp seen or read."""
         with self._lock:
-            read = self._person.read
-            stamps = [self._frame_ns, read.stamp_ns if read else None]
-            return self._summary(max((s for s in stamps if s is not None), default=0))
+            person = self._person
+            stamps = [self._frame_ns, person.read.stamp_ns if person.read else None]
+            return self._summary(person, max((s for s in stamps if s is not None), default=0))
 
-    def _summary(self, stamp: int) -> CompanionState:
+    def _summary(self, person: _Person, stamp: int) -> CompanionState:
         def fresh(impression: Impression | None) -> Impression | None:
             # Both ways: a stamp far ahead is of another clock, and says nothing about now.
             return impression if impression is not None and abs(stamp - impression.stamp_ns) <= self._stale_ns else None
 
-        seen, read = fresh(self._person.seen), fresh(self._person.read)
+        seen, read = fresh(person.seen), fresh(person.read)
         # Words tell more than a face about what an answer should meet, unless they are neutral.
-        person = next((i.expression for i in (read, seen) if i is not None and i.expression != "neutral"), None)
+        shown = next((i.expression for i in (read, seen) if i is not None and i.expression != "neutral"), None)
         return CompanionState(
             stamp_ns=stamp,
             seen=seen,
             read=read,
             faces=self._faces,
-            affect=self._person.mood.at(stamp),
-            expression=answer_to(person, self.persona.expressiveness) if person else NEUTRAL,
+            affect=person.mood.at(stamp),
+            expression=answer_to(shown, self.persona.expressiveness) if shown else NEUTRAL,
         )
 
 

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Callable, Iterator
 
 from affectrt.companion.state import Piece, Trace
 from affectrt.dialogue import AsyncReply, Reply, ReplyStats
-
-if TYPE_CHECKING:
-    from affectrt.companion.companion import Companion
 
 
 class CompanionReply(Iterator[Piece]):
@@ -55,28 +51,40 @@ class CompanionReply(Iterator[Piece]):
 class AsyncCompanionReply(AsyncIterator[Piece]):
     """The same for `async for`. Reading the text and building the prompt run in a thread too: errors come at the first piece."""
 
-    def __init__(self, companion: Companion, text: str, stamp_ns: int, options: dict[str, Any]) -> None:
+    def __init__(self, start: Callable[[], CompanionReply]) -> None:
         """Made by `Companion.areply`."""
-        self._start = lambda: companion.reply(text, stamp_ns, **options)
+        self._start = start
+        self._starting: asyncio.Future[None] | None = None
         self._reply: CompanionReply | None = None
         self._pieces: AsyncReply | None = None
         self._cancelled = False
+
+    def _begin(self) -> None:
+        reply = self._start()
+        self._pieces = AsyncReply(reply._reply)
+        self._reply = reply
+        if self._cancelled:
+            reply.cancel()
 
     def __aiter__(self) -> AsyncCompanionReply:
         return self
 
     async def __anext__(self) -> Piece:
-        if self._reply is None:
-            self._reply = await asyncio.get_running_loop().run_in_executor(None, self._start)
-            self._pieces = AsyncReply(self._reply._reply)
-            if self._cancelled:
-                self._reply.cancel()
-        assert self._pieces is not None
+        if self._starting is None:
+            self._starting = asyncio.get_running_loop().run_in_executor(None, self._begin)
+        try:
+            await asyncio.shield(self._starting)  # a thread cannot be cancelled: what it has begun must be seen, to be stopped
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
+        assert self._pieces is not None and self._reply is not None
         return Piece(await self._pieces.__anext__(), self._reply.expression)
 
     async def aclose(self) -> None:
         """Cancel, and wait until the next reply may begin."""
         self.cancel()
+        if self._starting is not None:
+            await asyncio.gather(asyncio.shield(self._starting), return_exceptions=True)
         if self._pieces is not None:
             await self._pieces.aclose()
 

@@ -87,6 +87,13 @@ class PrefixCache:
         slot.system_length = min(slot.system_length, length)
         self._held_system = slot.system_length
 
+    def forget(self, slot: Slot) -> None:
+        """Let go of what was said in a conversation: its tokens can be read back as words."""
+        if self._resident is not None and self._resident() is slot:
+            self.cut(slot, slot.system_length)
+        else:
+            slot.saved, slot.tokens, slot.system_length = None, [], 0
+
     def mark_system(self, slot: Slot) -> None:
         """What the resident slot holds now is its system message and nothing more."""
         slot.system_length = self._held_system = len(slot.tokens)

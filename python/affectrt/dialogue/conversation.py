@@ -129,7 +129,7 @@ class Conversation:
         return AsyncReply(self.reply(text, note=note, sampling=sampling, max_tokens=max_tokens, stop=stop, seed=seed))
 
     def reset(self) -> None:
-        """Forget everything but the system message.
+        """Forget everything but the system message, in the cache too.
 
         Raises:
             EngineError: A reply is still running.
@@ -138,6 +138,7 @@ class Conversation:
             self._refuse_second()
             self._turns.clear()
             self._first = 0
+            self._runtime.forget(self._slot)
 
     def _refuse_second(self) -> None:
         running = self._running() if self._running is not None else None

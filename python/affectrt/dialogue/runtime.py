@@ -67,6 +67,12 @@ class Runtime:
                 self.cache.enter(slot)
                 self.cache.cut(slot, len(slot.tokens))
 
+    def forget(self, slot: Slot) -> None:
+        """Let go of what was said in a conversation."""
+        with self.lock:
+            if not self.closed:
+                self.cache.forget(slot)
+
     def check_open(self) -> None:
         """Refuse to work on a freed context.
 
