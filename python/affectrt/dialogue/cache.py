@@ -17,7 +17,7 @@ from affectrt.dialogue.engine import Context
 class Slot:
     """What one conversation has in the cache. Belongs to the conversation, touched under the engine's lock only."""
 
-    __slots__ = ("__weakref__", "saved", "system_length", "tokens", "used")
+    __slots__ = ("__weakref__", "saved", "system_length", "tokens", "usable", "used")
 
     def __init__(self) -> None:
         self.tokens: list[int] = []
@@ -25,6 +25,8 @@ class Slot:
         self.system_length = 0
         self.saved: ctypes.Array[ctypes.c_uint8] | None = None
         self.used = 0
+        self.usable: int | None = None
+        """How many of the tokens the next prompt may go on from; None: all."""
 
 
 class PrefixCache:
@@ -74,7 +76,8 @@ class PrefixCache:
     def keep_common(self, slot: Slot, tokens: Sequence[int]) -> int:
         """Cut the resident slot back to what it shares with `tokens`, at least one short of them; returns how many stay."""
         have = slot.tokens
-        limit = min(len(have), len(tokens) - 1)
+        limit = min(len(have), len(tokens) - 1, len(have) if slot.usable is None else slot.usable)
+        slot.usable = None
         common = next((i for i in range(limit) if have[i] != tokens[i]), limit)
         self.cut(slot, common)
         return len(slot.tokens)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from affectrt.dialogue.cache import Slot
+from affectrt.dialogue.grammar import Grammar, structured
 from affectrt.dialogue.reply import AsyncReply, Reply, Turn
 from affectrt.dialogue.runtime import Runtime
 from affectrt.dialogue.sampling import Sampling
@@ -60,6 +61,7 @@ class Conversation:
         max_tokens: int | None = None,
         stop: Sequence[str] | None = None,
         seed: int | None = None,
+        grammar: Grammar | None = None,
     ) -> Reply:
         """Answer `text`.
 
@@ -73,21 +75,19 @@ class Conversation:
             max_tokens: Instead of `sampling.max_tokens`.
             stop: Instead of `sampling.stop`.
             seed: Makes the reply repeatable; without it, the Dialogue's seed, or else a random one (see `stats.seed`).
+            grammar: The form that the answer must have; then the likeliest token is taken, unless `sampling` says otherwise. An answer
+                that `max_tokens` cuts short does not have it: `reply.parsed()` says so, and `stats.finish`.
 
         Raises:
-            TypeError: `text` or `note` is not a str.
+            TypeError: `text` or `note` is not a str, or `grammar` no Grammar.
             ValueError: It is blank, holds NUL or a lone surrogate, or is longer than the context; or a setting is out of range.
             EngineError: A reply of this conversation is still running; or the Dialogue is closed.
         """
         check_text(text, "text")
         if note is not None:
             check_text(note, "note")
-        settings = sampling if sampling is not None else self._sampling
-        if max_tokens is not None:
-            settings = replace(settings, max_tokens=max_tokens)
-        if stop is not None:
-            settings = replace(settings, stop=tuple(stop) if not isinstance(stop, str) else (stop,))
-        chosen = _check_seed(seed if seed is not None else self._seed)
+        settings = choose_settings(self._sampling, sampling, grammar, max_tokens, stop)
+        chosen = check_seed(seed if seed is not None else self._seed)
         with self._lock:
             self._runtime.check_open()
             self._refuse_second()
@@ -108,6 +108,7 @@ class Conversation:
                 prompt,
                 sampling=settings,
                 seed=chosen,
+                grammar=grammar,
                 dropped_turns=dropped,
                 lock=self._lock,
                 on_end=on_end,
@@ -124,9 +125,10 @@ class Conversation:
         max_tokens: int | None = None,
         stop: Sequence[str] | None = None,
         seed: int | None = None,
+        grammar: Grammar | None = None,
     ) -> AsyncReply:
         """`reply` for `async for`; same arguments, same errors."""
-        return AsyncReply(self.reply(text, note=note, sampling=sampling, max_tokens=max_tokens, stop=stop, seed=seed))
+        return AsyncReply(self.reply(text, note=note, sampling=sampling, max_tokens=max_tokens, stop=stop, seed=seed, grammar=grammar))
 
     def reset(self) -> None:
         """Forget everything but the system message, in the cache too.
@@ -187,7 +189,22 @@ class Conversation:
         )
 
 
-def _check_seed(seed: int | None) -> int:
+def choose_settings(
+    default: Sampling, given: Sampling | None, grammar: Grammar | None, max_tokens: int | None, stop: Sequence[str] | None
+) -> Sampling:
+    """The settings of one reply, from the arguments that it was asked with."""
+    if grammar is not None and not isinstance(grammar, Grammar):
+        raise TypeError(f"grammar must be a Grammar (Grammar.gbnf, .json_schema, .choice), got {type(grammar).__name__}")
+    settings = given if given is not None else default if grammar is None else structured(default)
+    if max_tokens is not None:
+        settings = replace(settings, max_tokens=max_tokens)
+    if stop is not None:
+        settings = replace(settings, stop=tuple(stop) if not isinstance(stop, str) else (stop,))
+    return settings
+
+
+def check_seed(seed: int | None) -> int:
+    """A seed that llama.cpp can take; a random one for None. Raises TypeError, ValueError."""
     if seed is None:
         return secrets.randbelow(0xFFFFFFFF)  # 2**32 - 1 itself means "random" to llama.cpp
     if isinstance(seed, bool) or not isinstance(seed, int):

@@ -6,11 +6,14 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Any
 
 from affectrt.dialogue import native
-from affectrt.dialogue.conversation import Conversation, _check_seed
+from affectrt.dialogue.asking import Asker, check_messages
+from affectrt.dialogue.conversation import Conversation, check_seed, choose_settings
 from affectrt.dialogue.engine import Context, Model
-from affectrt.dialogue.reply import Turn
+from affectrt.dialogue.grammar import Grammar
+from affectrt.dialogue.reply import Reply, Turn
 from affectrt.dialogue.runtime import Runtime
 from affectrt.dialogue.sampling import Sampling, check_int
 from affectrt.dialogue.template import ChatTemplate, Message
@@ -84,7 +87,7 @@ class Dialogue:
             raise TypeError(f"strict must be a bool, got {type(strict).__name__}")
         self._strict = strict
         if seed is not None:
-            _check_seed(seed)
+            check_seed(seed)
         self._pack = opened = pack if isinstance(pack, Pack) else open_pack(pack or DEFAULTS["dialogue"], allow_unverified=allow_unverified)
         if opened.task != "dialogue":
             raise ValueError(f"{opened.name}: expected a pack for dialogue, got one for {opened.task}")
@@ -99,6 +102,7 @@ class Dialogue:
         tokens = self._context_tokens(context_tokens, model)
         chat = ChatTemplate(template if template is not None else model.chat_template, model)
         self._runtime = Runtime(model, Context(model, context_tokens=tokens, threads=threads or native.default_threads()), chat)
+        self._asker = Asker(self._runtime)
 
     def conversation(self, system: str | None = None, *, sampling: Sampling | None = None, turns: Sequence[Turn] = ()) -> Conversation:
         """Start a conversation, or go on with an earlier one.
@@ -117,6 +121,57 @@ class Dialogue:
             if turn.note:
                 check_text(turn.note, "the note of a turn")
         return Conversation(self._runtime, system, sampling or self._sampling, self._seed, turns)
+
+    def answer(
+        self,
+        messages: str | Sequence[Message],
+        *,
+        system: str | None = None,
+        grammar: Grammar | None = None,
+        sampling: Sampling | None = None,
+        max_tokens: int | None = None,
+        stop: Sequence[str] | None = None,
+        seed: int | None = None,
+    ) -> Reply:
+        """One reply without a conversation: it disturbs none, and none is kept. Any number may run at once.
+
+        Args:
+            messages: What the user says; or messages, user and assistant in turn, a user's last, perhaps a system message before them. If
+                they go on from messages answered lately, or share the system message with such, that part is in the cache.
+            system: The system message, if `messages` has none.
+            grammar, sampling, max_tokens, stop, seed: As in `Conversation.reply`.
+
+        Raises:
+            TypeError: An argument is of another type.
+            ValueError: Messages out of turn, unreadable, or longer than the context; or a setting is out of range.
+            EngineError: The Dialogue is closed.
+        """
+        settings = choose_settings(self._sampling, sampling, grammar, max_tokens, stop)
+        chosen = check_seed(seed if seed is not None else self._seed)
+        return self._asker.answer(check_messages(messages, system), settings, chosen, grammar)
+
+    def ask(
+        self,
+        messages: str | Sequence[Message],
+        *,
+        system: str | None = None,
+        grammar: Grammar | None = None,
+        sampling: Sampling | None = None,
+        max_tokens: int | None = None,
+        stop: Sequence[str] | None = None,
+        seed: int | None = None,
+    ) -> Any:
+        """`answer`, waited for: its text, or with a grammar what `Grammar.parse` makes of it.
+
+        With a grammar the likeliest answer is given, the same each time.
+
+        Raises:
+            TypeError, ValueError: As `answer`.
+            EngineError: As `answer`; or the answer came to no end that the grammar allows (`max_tokens` too small, or a grammar that
+                this model cannot write).
+        """
+        reply = self.answer(messages, system=system, grammar=grammar, sampling=sampling, max_tokens=max_tokens, stop=stop, seed=seed)
+        return reply.parsed() if grammar is not None else reply.read()
 
     def prompt_tokens(self, text: str) -> list[int]:
         """The tokens of `text` as one user turn through the chat template: what a pack's golden vector holds."""

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from affectrt._core import CancelFlag
 from affectrt.dialogue import native
 from affectrt.dialogue.sampling import Sampling
@@ -52,15 +54,15 @@ class Model:
         self.pointer = pointer
         self.device = "cpu" if params.n_gpu_layers == 0 else f"cuda:{gpu or 0}"
         self._free = weakref.finalize(self, llama.llama_model_free, pointer)
-        self._vocab = llama.llama_model_get_vocab(pointer)
+        self.vocab = llama.llama_model_get_vocab(pointer)
         self._pieces: dict[int, bytes] = {}
         self.trained_tokens = int(llama.llama_model_n_ctx_train(pointer))
-        self.vocabulary_size = int(llama.llama_vocab_n_tokens(self._vocab))
+        self.vocabulary_size = int(llama.llama_vocab_n_tokens(self.vocab))
         if self.vocabulary_size <= 0 or llama.llama_model_has_encoder(pointer):
             raise EngineError(f"{path.name}: not a text decoder with a vocabulary ({self.vocabulary_size} tokens)")
-        self.bos = int(llama.llama_vocab_bos(self._vocab))
-        self.eos = int(llama.llama_vocab_eos(self._vocab))
-        self.adds_bos = bool(llama.llama_vocab_get_add_bos(self._vocab))
+        self.bos = int(llama.llama_vocab_bos(self.vocab))
+        self.eos = int(llama.llama_vocab_eos(self.vocab))
+        self.adds_bos = bool(llama.llama_vocab_get_add_bos(self.vocab))
         template = llama.llama_model_chat_template(pointer, None)
         self.chat_template = template.decode("utf-8", "replace") if template else ""
 
@@ -69,7 +71,7 @@ class Model:
         data = text.encode("utf-8")
         room = len(data) + 8
         buffer = (ctypes.c_int32 * room)()
-        count = self._llama.llama_tokenize(self._vocab, data, len(data), buffer, room, False, special)
+        count = self._llama.llama_tokenize(self.vocab, data, len(data), buffer, room, False, special)
         if count < 0:
             raise EngineError(f"the tokenizer failed on {len(data)} bytes (code {count})")
         return buffer[:count]
@@ -85,18 +87,18 @@ class Model:
         """How the token is written, a control token by its name."""
         for room in (64, 4096):  # the longest tokens are runs of blanks
             buffer = ctypes.create_string_buffer(room)
-            size = self._llama.llama_token_to_piece(self._vocab, token, buffer, room, 0, special)
+            size = self._llama.llama_token_to_piece(self.vocab, token, buffer, room, 0, special)
             if size >= 0:
                 return buffer.raw[:size]
         raise EngineError(f"token {token} of this model is longer than 4096 bytes")
 
     def attributes(self, token: int) -> int:
         """The token's llama_token_attr bits."""
-        return int(self._llama.llama_vocab_get_attr(self._vocab, token))
+        return int(self._llama.llama_vocab_get_attr(self.vocab, token))
 
     def ends_turn(self, token: int) -> bool:
         """True for an end-of-generation token, and for BOS: a model that writes one has left its turn."""
-        return token == self.bos or bool(self._llama.llama_vocab_is_eog(self._vocab, token))
+        return token == self.bos or bool(self._llama.llama_vocab_is_eog(self.vocab, token))
 
 
 class Context:
@@ -180,6 +182,17 @@ class Context:
         self._llama.llama_memory_clear(self._memory, False)
         return False
 
+    def logits(self) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """(vocabulary,) float32: the logits after the last decoded token. A view, good until the next decoding.
+
+        Raises:
+            EngineError: Nothing was decoded yet.
+        """
+        pointer = self._llama.llama_get_logits_ith(self.pointer, -1)
+        if not pointer:
+            raise EngineError("llama.cpp has no logits: nothing was evaluated")
+        return np.ctypeslib.as_array(pointer, shape=(self._model.vocabulary_size,))
+
     def set_threads(self, threads: int) -> None:
         """Change the number of threads."""
         self._llama.llama_set_n_threads(self.pointer, threads, threads)
@@ -222,8 +235,8 @@ class Sampler:
             parts.append(llama.llama_sampler_init_min_p(sampling.min_p, 1))
         return [*parts, llama.llama_sampler_init_temp(sampling.temperature), llama.llama_sampler_init_dist(seed)]
 
-    def sample(self, context: Context) -> int:
-        """Choose a token from the logits of the last decoded one, and remember it for the repeat penalty."""
+    def sample(self, context: Context) -> int | None:
+        """Choose a token from the logits of the last decoded one, and remember it for the repeat penalty. None: no token may follow."""
         return int(self._sample(self.pointer, context.pointer, -1))
 
     def close(self) -> None:

@@ -12,10 +12,12 @@ from typing import Any
 from affectrt._core import CancelFlag
 from affectrt.dialogue.cache import Slot
 from affectrt.dialogue.engine import Sampler
+from affectrt.dialogue.grammar import Grammar, GrammarSampler
 from affectrt.dialogue.runtime import Runtime
 from affectrt.dialogue.sampling import Sampling
 from affectrt.dialogue.template import Prompt
 from affectrt.dialogue.text import TextStream
+from affectrt.errors import EngineError
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,8 @@ class ReplyStats:
     """Tokens a second after the first one, without the time the caller took between pieces; None below two tokens."""
     cancelled: bool
     finish: str
-    """"stop" (the model ended its turn), "stop_string", "length" (max_tokens), "context" (full), "cancelled", "error"; "" while running."""
+    """"stop" (the model ended its turn), "stop_string", "length" (max_tokens), "context" (full), "grammar" (no token of the model fits it),
+    "cancelled", "error"; "" while running."""
     dropped_turns: int
     """How many old turns had to leave the context for this reply."""
     seed: int
@@ -68,13 +71,14 @@ class Reply(Iterator[str]):
         *,
         sampling: Sampling,
         seed: int,
-        dropped_turns: int,
+        grammar: Grammar | None = None,
+        dropped_turns: int = 0,
         lock: threading.RLock,  # type: ignore[valid-type,unused-ignore]
         on_end: Callable[[Reply], None],
     ) -> None:
         """Made by `Conversation.reply`."""
         self._runtime, self._slot, self._prompt = runtime, slot, prompt
-        self._sampling, self._seed, self._dropped = sampling, seed, dropped_turns
+        self._sampling, self._seed, self._dropped, self._grammar = sampling, seed, dropped_turns, grammar
         self._lock, self._on_end = lock, on_end
         self._flag = CancelFlag()
         self._stream = TextStream(sampling.stop)
@@ -117,6 +121,27 @@ class Reply(Iterator[str]):
         for _ in self:
             pass
         return self.text
+
+    def parsed(self) -> Any:
+        """Wait for the end; returns the value of a whole answer under a grammar: of a JSON schema what the JSON stands for, else the text.
+
+        Raises:
+            EngineError: The answer is not whole: it was cancelled, cut by `max_tokens`, a stop string or the context, or the model has no
+                token that fits the grammar.
+            ValueError: The reply has no grammar.
+        """
+        if self._grammar is None:
+            raise ValueError("a reply without a grammar has nothing to parse: read() it")
+        text = self.read()
+        if self._finish != "stop":
+            why = {
+                "length": f"max_tokens={self._sampling.max_tokens} came before its end",
+                "grammar": "no token of this model fits the grammar",
+                "context": "the context is full",
+            }
+            reason = why.get(self._finish, f"it ended with {self._finish!r}")
+            raise EngineError(f"the answer does not keep to the grammar: {reason}; got {text[:80]!r} ({len(self.tokens)} tokens)")
+        return self._grammar.parse(text)
 
     def cancel(self) -> None:
         """Stop as soon as possible, also in the middle of the prompt. Returns at once; no effect on an answer that is over."""
@@ -176,7 +201,7 @@ class Reply(Iterator[str]):
         if not self._sampled and self._finish in ("cancelled", "error"):
             return None
         # Tokens may hold the stop string, or, after a cancellation, what was held back because it might have become one.
-        exact = self._finish in ("stop", "length", "context") or not self._sampling.stop
+        exact = self._finish in ("stop", "length", "context", "grammar") or not self._sampling.stop
         return Turn(user, self.text, note, self._finish, self.tokens if exact else None)
 
     def _advance(self) -> str:
@@ -193,7 +218,7 @@ class Reply(Iterator[str]):
                     return ""
                 runtime.check_open()
                 if first:
-                    self._sampler = Sampler(runtime.model, self._sampling, self._seed)
+                    self._sampler = self._make_sampler()
                     done = runtime.prefill(self._slot, self._prompt, self._flag, self._set_cached)
                 else:
                     done = runtime.step(self._slot, self._sequence, self._flag)
@@ -213,6 +238,9 @@ class Reply(Iterator[str]):
             self._ttft_ns = elapsed
         else:
             self._decode_ns += elapsed
+        if token is None:
+            self._finish = "grammar"
+            return self._stream.close()
         if runtime.model.ends_turn(token):
             self._finish = "stop"
             return self._stream.close()
@@ -225,6 +253,12 @@ class Reply(Iterator[str]):
         elif len(self._sequence) > runtime.context.capacity:
             self._finish = "context"
         return piece + self._stream.close() if self._finish else piece
+
+    def _make_sampler(self) -> Sampler:
+        model = self._runtime.model
+        if self._grammar is None:
+            return Sampler(model, self._sampling, self._seed)
+        return GrammarSampler(model, self._sampling, self._seed, self._grammar)
 
     def _set_cached(self, count: int) -> None:
         self._cached = count

@@ -56,8 +56,8 @@ class Runtime:
         self.cache.keep_common(slot, sequence)  # the state was dropped to make room for other conversations
         return self._evaluate(slot, sequence[len(slot.tokens) :], flag)
 
-    def sample(self, sampler: Sampler) -> int:
-        """The next token, from the last evaluated one."""
+    def sample(self, sampler: Sampler) -> int | None:
+        """The next token, from the last evaluated one; None if a grammar lets none through."""
         return sampler.sample(self.context)
 
     def repair(self, slot: Slot) -> None:
