@@ -115,6 +115,7 @@ def test_clauses():
     assert first("I'm thrilled to hear you won.") == ("hear you won", "feeling")
     assert first("My dog died. I can't stop crying.") is None
     assert first("It makes me sad.") is None  # "it" is no answer
+    assert first("I'm   sad \n because\t\tit   rains .") == ("it   rains", "because")  # with its own blanks
     assert first("because ...") is None and first("") is None
     assert first("I'm sad because it rains", rules=["when"]) is None
     two = find_causes("I'm worried about my exam but excited for the party")

@@ -41,6 +41,7 @@ def test_many_seekers_at_once_are_each_as_alone():
 def test_equals_come_in_the_order_of_the_bank():
     bank = PartnerBank([[1, 0], [2, 0], [0, 1], [3, 0]])
     assert [one.index for one in bank.match([5, 0], k=9)] == [0, 1, 3, 2]
+    assert [one.index for one in PartnerBank(np.ones((500, 3))).match([1, 1, 1], k=500)] == list(range(500))
     assert PartnerBank([[1e-300, 0], [1e300, 0]]).match([1e-310, 0], k=2)[1].score == pytest.approx(1)
 
 

@@ -108,8 +108,9 @@ class PartnerBank:
         unit = _unit(asked, "seeker", 1 if asked.ndim == 1 else 2)
         if unit.shape[-1] != self._unit.shape[1]:
             raise ValueError(f"seeker: expected vectors of {self._unit.shape[1]} numbers, got {unit.shape[-1]}")
-        result: NDArray[np.float64] = unit @ self._unit.T * self.score.scale + self.score.offset
-        return result
+        # Not by a matrix product: that may sum equal rows in different orders, and equals would no longer be equal.
+        cosines: NDArray[np.float64] = np.einsum("...d,nd->...n", unit, self._unit)
+        return cosines * self.score.scale + self.score.offset
 
     def match(self, seeker: ArrayLike, *, k: int = 1, leave_out: Sequence[int] = ()) -> tuple[Match, ...]:
         """The k best partners for one seeker, best first; of equals the one that comes first in the bank.

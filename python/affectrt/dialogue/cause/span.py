@@ -93,7 +93,7 @@ def best_span(
         if first[start] == -np.inf or last[end] == -np.inf:
             continue
         score = _exact_sum(first[start], last[end])
-        if best is None or score > best or (score == best and start < where[0]):
+        if best is None or score > best:  # an equal one that ends later cannot start earlier: it would have been the best before
             best, where = score, (start, end)
     if best is None:
         return None
