@@ -107,6 +107,36 @@ def test_one_damaged_memory_is_named_and_can_be_erased(open_store: Open, tmp_pat
     assert len(store.recall("bees", partner="a", k=99).hits) == 18
 
 
+def test_what_should_be_a_number_and_is_none_is_damage(open_store: Open, tmp_path: Path) -> None:
+    for column, ask in (
+        ("stamp_ns", lambda store: store.days("a")),
+        ("recalled_ns", lambda store: store.forget(seed=1)),
+        ("strength", lambda store: store.forget(seed=1, policy="erase")),
+    ):
+        for value in ("words", -1, b"\x18"):
+            id_ = open_store().add("bees", partner="a").id
+            connection = sqlite3.connect(tmp_path / "robot.db")
+            connection.execute(f"UPDATE memories SET {column} = ? WHERE id = ?", (value, id_))
+            connection.commit()
+            connection.close()
+            with pytest.raises(StoreError, match=f"memory {id_}: the file is damaged there") as caught:
+                ask(open_store())
+            assert caught.value.reason == "corrupt"
+            open_store().erase([id_])
+
+
+@pytest.mark.parametrize("damage", ["ALTER TABLE memories RENAME COLUMN text TO texu", "DROP TABLE vectors", "DROP TABLE meta"])
+def test_damaged_tables_are_damage(open_store: Open, tmp_path: Path, damage: str) -> None:
+    open_store().add("bees", partner="a")
+    connection = sqlite3.connect(tmp_path / "robot.db")
+    connection.execute(damage)
+    connection.commit()
+    connection.close()
+    with pytest.raises(StoreError) as caught:
+        open_store().add("bees", partner="a")
+    assert caught.value.reason == "corrupt"
+
+
 def test_vectors_of_a_wrong_length_are_damage(open_store: Open, tmp_path: Path) -> None:
     open_store().add("bees", partner="a")
     connection = sqlite3.connect(tmp_path / "robot.db")

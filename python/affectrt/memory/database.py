@@ -32,6 +32,8 @@ _REASONS = (
     (("is full",), "full", "the disk is full, or the file is as large as it may be"),
     (("readonly database",), "read-only", "it cannot be written"),
     (("malformed", "not a database", "Could not decode", "unsupported file format"), "corrupt", "the file is damaged"),
+    # Of our own statements over our own tables.
+    (("no such", "has no column", "constraint failed", "mismatch", "already exists"), "corrupt", "the file is damaged"),
 )
 
 _open: weakref.WeakSet[Database] = weakref.WeakSet()

@@ -53,9 +53,8 @@ class Diary(Remembering):
         """Each day of which there is an utterance, a fact or a summary, oldest first."""
         name = check_partner(partner)
         with self._db.read() as connection:
-            said = connection.execute(
-                "SELECT id, stamp_ns FROM memories WHERE partner = ? AND kind IN (?, ?) ORDER BY stamp_ns, id", (name, UTTERANCE, FACT)
-            ).fetchall()
+            found_ids = "SELECT id, stamp_ns FROM memories WHERE partner = ? AND kind IN (?, ?) ORDER BY stamp_ns, id"
+            said = rows.numbers(connection.execute(found_ids, (name, UTTERANCE, FACT)).fetchall())
             summaries = dict(connection.execute("SELECT day, id FROM memories WHERE partner = ? AND kind = ?", (name, SUMMARY)).fetchall())
             found: dict[str, list[int]] = {day: [] for day in summaries}
             for id_, stamp in said:

@@ -85,6 +85,14 @@ def _memory(row: Sequence[Any]) -> Memory:
     return Memory(id_, kind, partner, text, stamp, strength, recalled, feeling, bool(shared), archived, day, lost)
 
 
+def numbers(found: Sequence[Sequence[Any]]) -> Sequence[Sequence[int]]:
+    """Rows of an id and other numbers >= 0, if that is what they are; raises StoreError."""
+    for row in found:
+        if not all(isinstance(value, int) and value >= 0 for value in row):
+            raise StoreError(f"memory {row[0]}: the file is damaged there", "corrupt")
+    return found
+
+
 def select(connection: sqlite3.Connection, where: str = "1", parameters: Sequence[Any] = (), order: str = "id") -> list[Memory]:
     """The memories of a condition."""
     # All rows first: a statement that an error leaves half read would hold its snapshot, and stand in the way of erasing.

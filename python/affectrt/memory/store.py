@@ -93,7 +93,7 @@ class MemoryStore(Recalling, Diary):
 
         def choose(connection: sqlite3.Connection) -> set[int]:
             found = connection.execute(f"SELECT id, strength, recalled_ns FROM memories WHERE {where}", values).fetchall()
-            ids, strengths, recalled = np.array(found, np.int64).reshape(-1, 3).T
+            ids, strengths, recalled = np.array(rows.numbers(found), np.int64).reshape(-1, 3).T
             gone = draws(seed, ids, strengths) >= retention(elapsed_days(now, recalled), np.maximum(strengths, 1), tau)
             return {int(id_) for id_ in ids[gone]}
 
