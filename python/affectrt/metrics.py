@@ -7,6 +7,7 @@ those of the pack, also the ones that the data has no word for).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -74,6 +75,26 @@ def multi_label(truth: NDArray[np.bool_], predicted: NDArray[np.bool_], labels: 
     cells = np.stack([len(truth) - given - real + hits, given - hits, real - hits, hits], axis=1)
     exact = float((truth == predicted).all(axis=1).mean())
     return _scores(hits, given, real, labels, len(truth), exact, cells, multi=True)
+
+
+def pearson(truth: NDArray[np.floating], predicted: NDArray[np.floating]) -> float:
+    """The linear correlation of (N,) and (N,) numbers, [-1, 1]. ValueError for shapes that do not fit, or if either does not vary."""
+    truth, predicted = np.asarray(truth, np.float64), np.asarray(predicted, np.float64)
+    _check(truth, predicted, 1)
+    a, b = truth - truth.mean(), predicted - predicted.mean()
+    scale = math.sqrt(float(a @ a) * float(b @ b))
+    if not scale > 0 or not math.isfinite(scale):
+        raise ValueError("truth and predicted that vary and are finite were expected")
+    return max(-1.0, min(1.0, float(a @ b) / scale))
+
+
+def jaccard(truth: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> float:
+    """Mean over examples of what (N, C) label sets share over what either holds, [0, 1]; two empty sets agree (S. Mohammad et al.,
+    SemEval-2018 task 1, "accuracy"). ValueError for shapes that do not fit."""
+    truth, predicted = np.asarray(truth, dtype=bool), np.asarray(predicted, dtype=bool)
+    _check(truth, predicted, 2)
+    either = (truth | predicted).sum(axis=1)
+    return float(np.where(either > 0, (truth & predicted).sum(axis=1) / np.maximum(either, 1), 1.0).mean())
 
 
 def _check(truth: NDArray[np.generic], predicted: NDArray[np.generic], rank: int) -> None:

@@ -39,8 +39,8 @@ def _own(text: object, what: str) -> str:
 
 
 def _foreign(text: object, what: str) -> None:
-    """Raises what `check_text` raises, but an empty text may stand."""
-    if text != "":
+    """Raises what `check_text` raises, but an empty or blank text may stand."""
+    if not isinstance(text, str) or text.strip():
         check_text(text, what)
 
 
