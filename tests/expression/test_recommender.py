@@ -6,8 +6,10 @@ import json
 import math
 
 import pytest
+from affectrt.errors import ConsentError
 from affectrt.expression import Recommender, Symbol, Usage, Weights, rank_scores, replay
 from affectrt.labels import Affect
+from affectrt.policy import Policy
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -141,6 +143,19 @@ def test_through_json_and_back(history):
     one.forget("ann")
     one.forget("ann")
     assert "ann" not in one.users and "ann" not in one.to_json()
+
+
+def test_without_consent_nothing_is_learnt_or_looked_at():
+    policy = Policy(requires=["memory"])
+    recommender = few(policy=policy)
+    with pytest.raises(ConsentError, match="memory"):
+        recommender.learn(Usage("ann", "C", 1))
+    assert recommender.users == ()
+    policy.grant("memory", partner="ann")
+    recommender.learn(Usage("ann", "C", 1))
+    assert names(recommender.recommend("ann", stamp_ns=2, k=1)) == ["C"]
+    policy.withdraw("memory", partner="ann")
+    assert names(recommender.recommend("ann", stamp_ns=2, k=1)) == ["A"]
 
 
 def test_symbols_that_are_gone_are_left_out():

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from affectrt.affect import checks
 from affectrt.expression.symbols import SYMBOLS, Symbol
 from affectrt.labels import Affect
+from affectrt.policy import Policy, check_policy
 
 __all__ = ["Recommender", "Suggestion", "Usage", "Weights"]
 
@@ -94,17 +95,26 @@ class _Used:
 class Recommender:
     """Learns from each use at once. It keeps no text: of each word only 16 bits of a hash. Not for several threads at once."""
 
-    def __init__(self, symbols: Sequence[Symbol] = SYMBOLS, *, weights: Weights | None = None, half_life_s: float = 14 * 86_400.0) -> None:
+    def __init__(
+        self,
+        symbols: Sequence[Symbol] = SYMBOLS,
+        *,
+        weights: Weights | None = None,
+        half_life_s: float = 14 * 86_400.0,
+        policy: Policy | None = None,
+    ) -> None:
         """Begin without any history.
 
         Args:
             symbols: What may be suggested; no text twice.
             weights: None takes 1 for each.
             half_life_s: After this many seconds a use counts half.
+            policy: `learn` needs the user's consent for "memory", and without it their history is not looked at; None asks nobody.
 
         Raises:
             ValueError: No symbols, one twice, or a half-life that is not positive and finite.
         """
+        self._policy = check_policy(policy)
         self.symbols = tuple(symbols)
         self._place = {symbol.text: i for i, symbol in enumerate(self.symbols)}
         if not self.symbols or len(self._place) != len(self.symbols):
@@ -123,8 +133,11 @@ class Recommender:
 
         Raises:
             TypeError, ValueError: The user is no name, the symbol is not one of `symbols`, or the stamp is no time.
+            ConsentError: By the policy.
         """
         user = checks.text(usage.user, "user")
+        if self._policy is not None:
+            self._policy.require("memory", partner=user)
         stamp = checks.stamp(usage.stamp_ns)
         if usage.symbol not in self._place:
             raise ValueError(f"symbol: expected one of {len(self.symbols)} symbols, got {usage.symbol!r}")
@@ -150,7 +163,9 @@ class Recommender:
         if k is not None and k < 1:
             raise ValueError(f"k: expected at least 1 or None, got {k}")
         stamp = checks.stamp(stamp_ns)
-        before = [one for one in self._history.get(checks.text(user, "user"), ()) if one.stamp_ns < stamp]
+        user = checks.text(user, "user")
+        known = self._policy is None or self._policy.allows("memory", partner=user)
+        before = [one for one in self._history.get(user, ()) if one.stamp_ns < stamp] if known else []
         likeness, share = self._from_words(_hashed(text), before), self._from_use(before, stamp)
         nearness = np.zeros(len(self.symbols))
         if affect is not None:

@@ -36,7 +36,7 @@ def count_strategies(predicted: Sequence[Strategy | str], gold: Sequence[Strateg
 
 
 def preference_bias(counts: ArrayLike, *, smoothing: float = 0.0, sweeps: int = SWEEPS) -> tuple[float, NDArray[np.float64]]:
-    """How unevenly a model likes the strategies, beyond what is right: section 3.2 of the paper.
+    """How unevenly a model likes the strategies, beyond what is right, as the paper and its code have it.
 
     Each strategy has a strength p in the sense of Bradley and Terry: where j was right and i was said, i has won over j. From p = 1, every
     sweep sets one after the other, in place,
