@@ -52,8 +52,11 @@ class Nearest {
 // A query for rows of 8-bit codes: as fine as 32 bits of sum allow.
 class CodedQuery {
  public:
-  explicit CodedQuery(std::span<const float> query) {
-    const std::size_t padded = (query.size() + kernels::kCodePadding - 1) / kernels::kCodePadding * kernels::kCodePadding;
+  CodedQuery(std::span<const float> query, const Rows<std::int8_t>& codes) {
+    // Where rows keep their distance from a line of the cache, the query keeps it too, so that no load crosses two.
+    constexpr int kLine = kernels::kCodePadding;
+    const int shift = codes.step % kLine == 0 ? static_cast<int>(reinterpret_cast<std::uintptr_t>(codes.data) % kLine) : 0;
+    const std::size_t first = static_cast<std::size_t>(shift), padded = (first + query.size() + kLine - 1) / kLine * kLine;
     values_.resize(padded);
     halves_.resize(2 * padded);
     float greatest = 0;
@@ -68,13 +71,13 @@ class CodedQuery {
       const auto low = static_cast<std::int8_t>(value & 0xff);
       const double coded = scale * value, off = query[i] - coded;
       values_[i] = value;
-      halves_[i] = static_cast<std::int8_t>((value - low) / 256);
-      halves_[padded + i] = low;
+      halves_[first + i] = static_cast<std::int8_t>((value - low) / 256);
+      halves_[padded + first + i] = low;
       sum += value;
       square += coded * coded;
       lost += off * off;
     }
-    view = {values_.data(), {halves_.data(), halves_.data() + padded}, sum, scale, square, std::sqrt(lost) * (1 + 1e-9)};
+    view = {values_.data(), {halves_.data(), halves_.data() + padded}, shift, sum, scale, square, std::sqrt(lost) * (1 + 1e-9)};
   }
 
   kernels::CodeQuery view{};
@@ -187,9 +190,9 @@ class Search {
       if (asks_emotional(combination)) find_moods(gathered);
       const float limit = combination == Combination::kSum ? best.limit() : kInfinity;
       for (std::size_t i = 0; i < static_cast<std::size_t>(gathered.count); ++i) {
-        if (gathered.moods[i] > limit) continue;
         which[static_cast<std::size_t>(waiting)] = gathered.which[i];
-        moods[static_cast<std::size_t>(waiting++)] = gathered.moods[i];
+        moods[static_cast<std::size_t>(waiting)] = gathered.moods[i];
+        waiting += gathered.moods[i] > limit ? 0 : 1;  // no branch, which nobody could predict
       }
       gathered.count = 0;
       if (waiting < kWaiting) return;
@@ -226,7 +229,7 @@ class Search {
 
   // Returns the k-th lowest upper bound, and what may be below it.
   float bound_all(Combination combination, std::int64_t k, std::vector<Survivor>& survivors) const {
-    const CodedQuery query(query_.semantic);
+    const CodedQuery query(query_.semantic, memories_.codes.codes);
     Nearest best(k);  // by upper bound
     for_blocks(combination, best, [&](const Some& rows) {
       Block lowest, highest;

@@ -260,32 +260,45 @@ AFFECTRT_AVX512 inline std::int32_t lowered(const LiftedSums& sums, std::int32_t
   return static_cast<std::int32_t>(static_cast<std::uint32_t>(lane_sum(eight)) - 128u * static_cast<std::uint32_t>(query_sum));
 }
 
-// Two rows at a time, which share the query's loads.
-AFFECTRT_AVX512 void codes_avx512(const CodeQuery& query, const SomeRows<std::int8_t>& rows, const float* bounds, float* lower,
-                                  float* upper) {
+// Two rows at a time, which share the query's loads. From a row's line of the cache on, so to speak: what lies before and behind it is
+// masked, neither read nor counted.
+AFFECTRT_AVX512 void codes_avx512(const CodeQuery& query, const SomeRows<std::int8_t>& rows, const float* bounds, float* __restrict lower,
+                                  float* __restrict upper) {
   constexpr int kStep = 64;
-  const int whole = rows.width / kStep * kStep;
-  const __mmask64 rest = (__mmask64{1} << rows.width % kStep) - 1;
+  const int steps = (query.shift + rows.width + kStep - 1) / kStep, last = (steps - 1) * kStep;
+  const __mmask64 ending = ~__mmask64{0} >> (steps * kStep - query.shift - rows.width);
+  const __mmask64 beginning = (~__mmask64{0} << query.shift) & (steps == 1 ? ending : ~__mmask64{0});
   std::int32_t products[kMaxRowsAtOnce];
   const int ahead = rows_ahead(rows);
   for (int i = 0; i < rows.count; i += 2) {
     const int other = std::min(i + 1, rows.count - 1);
-    const std::int8_t *a = rows.data + rows.which[i] * rows.step, *b = rows.data + rows.which[other] * rows.step;
+    const std::int8_t* a = rows.data + (rows.which[i] * rows.step - query.shift);
+    const std::int8_t* b = rows.data + (rows.which[other] * rows.step - query.shift);
     const std::int8_t *next_a = row_ahead(rows, i, ahead), *next_b = row_ahead(rows, other, ahead);
     const __m512i zero = _mm512_setzero_si512();
     LiftedSums sums_a{zero, zero}, sums_b{zero, zero};
-    int at = 0;
-    for (; at < whole; at += kStep) {
-      const __m512i q_high = _mm512_loadu_si512(query.halves[0] + at), q_low = _mm512_loadu_si512(query.halves[1] + at);
+    const auto* high = query.halves[0];
+    const auto* low = query.halves[1];
+    __m512i q_high = _mm512_loadu_si512(high), q_low = _mm512_loadu_si512(low);
+    __builtin_prefetch(next_a);
+    __builtin_prefetch(next_b);
+    sums_a = add_lifted(sums_a, _mm512_maskz_loadu_epi8(beginning, a), q_high, q_low);
+    sums_b = add_lifted(sums_b, _mm512_maskz_loadu_epi8(beginning, b), q_high, q_low);
+    for (int at = kStep; at < last; at += kStep) {
+      q_high = _mm512_loadu_si512(high + at);
+      q_low = _mm512_loadu_si512(low + at);
       __builtin_prefetch(next_a + at);
       __builtin_prefetch(next_b + at);
       sums_a = add_lifted(sums_a, _mm512_loadu_si512(a + at), q_high, q_low);
       sums_b = add_lifted(sums_b, _mm512_loadu_si512(b + at), q_high, q_low);
     }
-    if (rest != 0) {
-      const __m512i q_high = _mm512_loadu_si512(query.halves[0] + at), q_low = _mm512_loadu_si512(query.halves[1] + at);
-      sums_a = add_lifted(sums_a, _mm512_maskz_loadu_epi8(rest, a + at), q_high, q_low);
-      sums_b = add_lifted(sums_b, _mm512_maskz_loadu_epi8(rest, b + at), q_high, q_low);
+    if (last > 0) {
+      q_high = _mm512_loadu_si512(high + last);
+      q_low = _mm512_loadu_si512(low + last);
+      __builtin_prefetch(next_a + (rows.width - 1));
+      __builtin_prefetch(next_b + (rows.width - 1));
+      sums_a = add_lifted(sums_a, _mm512_maskz_loadu_epi8(ending, a + last), q_high, q_low);
+      sums_b = add_lifted(sums_b, _mm512_maskz_loadu_epi8(ending, b + last), q_high, q_low);
     }
     products[i] = lowered(sums_a, query.sum);
     products[other] = lowered(sums_b, query.sum);

@@ -33,15 +33,17 @@ inline constexpr int kMaxRowsAtOnce = 32, kMaxRowsAhead = 32;
 // x.x in the order of d_emo.
 double square_sum(const float* x, int width);
 
-// A query in 16 bits: |q - scale * values| <= residual, and |scale * values|^2 = square. Both arrays are padded with zeros to a multiple of
-// kCodePadding. The sum of |values * codes| of a row fits into 31 bits.
+inline constexpr int kCodePadding = 64;
+
+// A query in 16 bits: |q - scale * values| <= residual, and |scale * values|^2 = square. The sum of |values * codes| of a row fits into 31
+// bits. `halves` begin with `shift` zeros, and end with as many as make them a multiple of kCodePadding long.
 struct CodeQuery {
   const std::int16_t* values;
   const std::int8_t* halves[2];  // values = 256 * halves[0] + halves[1]
+  int shift;                     // 0 to kCodePadding - 1
   std::int32_t sum;              // of values
   double scale, square, residual;
 };
-inline constexpr int kCodePadding = 64;
 
 struct MemoryKernels {
   const char* name;
