@@ -165,7 +165,7 @@ class Search {
     Nearest best(std::min(query_.k, static_cast<std::int64_t>(candidates.size())));
     Gathered gathered;
     const auto compute = [&] {
-      if (asks_emotional(combination)) find_moods(gathered);
+      if (asks_emotional(combination)) find_moods(gathered.some(), gathered.moods.data());
       offer(combination, gathered.some(), best);
       gathered.count = 0;
     };
@@ -183,18 +183,20 @@ class Search {
   void for_blocks(Combination combination, const Nearest& best, Visit&& visit) const {
     constexpr int kWaiting = kBlock + kernels::kMaxRowsAhead;
     std::array<std::int64_t, kWaiting + kBlock> which;
-    std::array<float, kWaiting + kBlock> moods;
-    int waiting = 0;
-    Gathered gathered;
+    std::array<float, kWaiting + kBlock> moods{};
+    int waiting = 0, fresh = 0;  // those that will be visited; behind them, those whose moods are not known yet
     const auto pass_on = [&] {
-      if (asks_emotional(combination)) find_moods(gathered);
-      const float limit = combination == Combination::kSum ? best.limit() : kInfinity;
-      for (std::size_t i = 0; i < static_cast<std::size_t>(gathered.count); ++i) {
-        which[static_cast<std::size_t>(waiting)] = gathered.which[i];
-        moods[static_cast<std::size_t>(waiting)] = gathered.moods[i];
-        waiting += gathered.moods[i] > limit ? 0 : 1;  // no branch, which nobody could predict
+      if (asks_emotional(combination)) find_moods({which.data() + waiting, nullptr, fresh, fresh}, moods.data() + waiting);
+      if (combination == Combination::kSum) {
+        const float limit = best.limit();
+        const int end = waiting + std::exchange(fresh, 0);
+        for (int i = waiting; i < end; ++i) {
+          which[static_cast<std::size_t>(waiting)] = which[static_cast<std::size_t>(i)];
+          moods[static_cast<std::size_t>(waiting)] = moods[static_cast<std::size_t>(i)];
+          waiting += moods[static_cast<std::size_t>(i)] > limit ? 0 : 1;  // no branch, which nobody could predict
+        }
       }
-      gathered.count = 0;
+      waiting += std::exchange(fresh, 0);
       if (waiting < kWaiting) return;
       visit(Some{which.data(), moods.data(), kBlock, waiting});
       std::copy(which.begin() + kBlock, which.begin() + waiting, which.begin());
@@ -202,17 +204,17 @@ class Search {
       waiting -= kBlock;
     };
     for (std::int64_t row = 0; row < count_; ++row) {
-      if (memories_.allowed != nullptr && memories_.allowed[row] == 0) continue;
-      gathered.add(row, 0);
-      if (gathered.full()) pass_on();
+      which[static_cast<std::size_t>(waiting + fresh)] = row;
+      fresh += memories_.allowed == nullptr || memories_.allowed[row] != 0 ? 1 : 0;
+      if (fresh == kBlock) pass_on();
     }
     pass_on();
     for (int done = 0; done < waiting; done += kBlock)
       visit(Some{which.data() + done, moods.data() + done, std::min(kBlock, waiting - done), waiting - done});
   }
 
-  void find_moods(Gathered& rows) const {
-    kernels_.cosine(query_.emotion.data(), emotion_square_, of(memories_.emotions, rows.some()), rows.moods.data());
+  void find_moods(const Some& rows, float* out) const {
+    kernels_.cosine(query_.emotion.data(), emotion_square_, of(memories_.emotions, rows), out);
   }
 
   void offer(Combination combination, const Some& rows, Nearest& best) const {
@@ -234,12 +236,15 @@ class Search {
     for_blocks(combination, best, [&](const Some& rows) {
       Block lowest, highest;
       kernels_.codes(query.view, of(memories_.codes.codes, rows), &memories_.codes.bounds->scale, lowest.data(), highest.data());
+      for (int i = 0; i < rows.count; ++i) {
+        float& lower = lowest[static_cast<std::size_t>(i)];
+        lower = combined(combination, lower, rows.moods[i]);
+      }
       float limit = best.limit();
       for (int i = 0; i < rows.count; ++i) {
         const auto at = static_cast<std::size_t>(i);
-        const float lower = combined(combination, lowest[at], rows.moods[i]);
-        if (lower > limit) continue;
-        survivors.push_back({rows.which[i], lower, rows.moods[i]});
+        if (lowest[at] > limit) continue;
+        survivors.push_back({rows.which[i], lowest[at], rows.moods[i]});
         best.offer(rows.which[i], combined(combination, highest[at], rows.moods[i]));
         limit = best.limit();
       }

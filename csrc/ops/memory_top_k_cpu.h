@@ -28,7 +28,7 @@ struct SomeRows {
   int count, known;
 };
 
-inline constexpr int kMaxRowsAtOnce = 32, kMaxRowsAhead = 32;
+inline constexpr int kMaxRowsAtOnce = 32, kMaxRowsAhead = 64;
 
 // x.x in the order of d_emo.
 double square_sum(const float* x, int width);
