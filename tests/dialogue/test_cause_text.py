@@ -6,7 +6,7 @@ import math
 from itertools import pairwise
 
 import pytest
-from affectrt.dialogue.cause import bleu2, cause_scores, find_causes, lcs_f1, snap, squad_f1, unquote
+from affectrt.dialogue.cause import ask_cause, bleu2, cause_scores, find_causes, lcs_f1, snap, squad_f1, unquote
 from cause_sentences import SENTENCES
 from hypothesis import given
 from hypothesis import strategies as st
@@ -98,6 +98,28 @@ def test_a_long_reply_and_a_long_text_end():
     assert found is None or "moon" in found.quote.text
     with pytest.raises(ValueError, match="least"):
         snap("a", "b", least=1.5)
+
+
+def test_a_model_is_asked():
+    asked = []
+
+    def ask(question):
+        asked.append(question)
+        return 'The cause is "nightly build keeps failing".'
+
+    found = ask_cause(TEXT, "anger", ask)
+    assert found is not None and found.quote.text == "nightly build keeps failing"
+    assert "They feel angry." in asked[0] and "keeps failing on Windows" in asked[0]
+    assert ask_cause(TEXT, "anger", lambda _: "They lost the match.") is None
+    for said, emotion, error in (("", "anger", ValueError), (None, "anger", TypeError), ("a b", "", ValueError)):
+        with pytest.raises(error):
+            ask_cause(said, emotion, ask)
+
+
+@pytest.mark.parametrize("said", ["I am sad because my dog died.", 'Say "yes"! They cancelled my flight again.', "Ich bin müde 😢"])
+def test_the_real_model_quotes_or_says_nothing(dialogue, said):
+    found = ask_cause(said, "sadness", lambda question: dialogue.ask(question, max_tokens=40, seed=1))
+    assert found is None or said[found.quote.start : found.quote.end] == found.quote.text
 
 
 def test_clauses():

@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 from affectrt.affect import Evidence, Fusion
-from affectrt.dialogue.explain import Clue, Explanation, check_text, explain, label_overlap
+from affectrt.dialogue import Grammar
+from affectrt.dialogue.explain import Clue, Explanation, check_text, explain, label_overlap, narrate
 from affectrt.labels import FER7, GOEMOTIONS, TAXONOMIES
 from affectrt.perception import UNKNOWN, ExpressionObservation, FaceObservation, TextObservation
 from hypothesis import given
@@ -161,7 +162,42 @@ def test_choice():
         WHY.choose(["face:label:sad", "voice:label:angry"], ["angry"])
     schema = WHY.schema()
     assert schema["properties"]["clues"]["items"]["enum"] == ["face:label:sad", "text:words"]
-    assert explain(state_of()).schema()["properties"]["labels"] == {"type": "array", "maxItems": 0}
+    assert explain(state_of()).schema()["properties"] == {"clues": {"const": []}, "labels": {"const": []}}
+    for one in (WHY, explain(state_of())):
+        assert Grammar.json_schema(one.schema()).is_json
+
+
+BOTH = explain(state_of(face(), words()), [face(), words()])
+
+
+def test_a_model_chooses_and_cannot_add():
+    asked = []
+
+    def ask(question, schema):
+        asked.append(question)
+        assert set(schema["properties"]["clues"]["items"]["enum"]) == {one.id for one in BOTH.clues if one.kind != "words"}
+        return '{"clues": ["face:label:sad", "face:label:sad"], "labels": ["' + BOTH.labels[0] + '"]}'
+
+    chosen = narrate(BOTH, ask)
+    assert [one.id for one in chosen.clues] == ["face:label:sad"] and chosen.labels == BOTH.labels[:1]
+    assert "exam" not in asked[0] and "their face looks sad" in asked[0]
+    assert narrate(WHY, ask) is WHY and len(asked) == 1  # one clue to choose from: nobody is asked
+    for bad in (
+        "no",
+        "[]",
+        '{"clues": []}',
+        '{"clues": "face", "labels": []}',
+        '{"clues": [5], "labels": []}',
+        None,
+        {"clues": ["voice:label:sad"], "labels": []},
+    ):
+        with pytest.raises(ValueError, match="expected"):
+            narrate(BOTH, lambda *_, bad=bad: bad)
+
+
+def test_the_real_model_chooses(dialogue):
+    chosen = narrate(BOTH, lambda question, schema: dialogue.ask(question, grammar=Grammar.json_schema(schema), max_tokens=120))
+    assert chosen.clues and set(chosen.clues) <= set(BOTH.clues) and chosen.labels and check_text(chosen.render(), BOTH) == ()
 
 
 def test_refused():

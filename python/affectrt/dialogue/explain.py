@@ -7,8 +7,9 @@ is checked against them (`check_text`, `Explanation.choose`).
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -17,7 +18,7 @@ from affectrt.dialogue.prompt.words import feeling_word
 from affectrt.labels import ALIASES, TAXONOMIES
 from affectrt.perception.observation import UNKNOWN, ExpressionObservation, FaceObservation, TextObservation
 
-__all__ = ["Clue", "Explanation", "check_text", "explain", "label_overlap"]
+__all__ = ["Clue", "Explanation", "check_text", "explain", "label_overlap", "narrate"]
 
 Observation = FaceObservation | ExpressionObservation | TextObservation
 
@@ -97,10 +98,8 @@ class Explanation:
     def schema(self) -> dict[str, Any]:
         """JSON Schema of what `choose` takes, for an answer that is constrained to it: {"clues": [ids], "labels": [...]}."""
         lists = {"clues": list(dict.fromkeys(one.id for one in self.clues)), "labels": list(self.labels)}
-        properties = {
-            name: {"type": "array", "items": {"enum": values}, "uniqueItems": True, "maxItems": len(values)}
-            if values
-            else {"type": "array", "maxItems": 0}
+        properties: dict[str, Any] = {
+            name: {"type": "array", "items": {"enum": values}, "minItems": 1, "maxItems": len(values)} if values else {"const": []}
             for name, values in lists.items()
         }
         return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
@@ -181,6 +180,44 @@ def _place(valence: float, arousal: float) -> str:
 
 def _listed(parts: Sequence[str], word: str = "and") -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} {word} {parts[-1]}" if parts else ""
+
+
+Ask = Callable[[str, Mapping[str, Any]], Any]
+"""A question and a JSON schema to a value that fits it, or its JSON: `lambda question, schema: dialogue.ask(question,
+grammar=Grammar.json_schema(schema))`, or a fake."""
+
+
+def narrate(explanation: Explanation, ask: Ask) -> Explanation:
+    """What a language model finds worth telling of an explanation, chosen among its clues and labels; it cannot add any.
+
+    The model is shown the clues as half sentences; a person's words are not among them. `narrate(...).render()` is the text.
+
+    Args:
+        explanation: With less than two clues, or no label, there is nothing to choose, and it comes back as it is.
+        ask: Asks the model.
+
+    Raises:
+        ValueError: The answer does not fit the schema, or names what is not there.
+    """
+    shown = Explanation(
+        explanation.stamp_ns, explanation.labels, explanation.confidence, tuple(one for one in explanation.clues if one.kind != "words")
+    )
+    if len(shown.clues) < 2 or not shown.labels:
+        return explanation
+    told = "\n".join(f"{one.id} = {one.text}" for one in shown.clues)
+    answer = ask(
+        f"Clues to how someone feels:\n{told}\nThey may be {_listed([feeling_word(label) for label in shown.labels], 'or')}. "
+        "Choose the clues that say most, and the feelings that fit them. Answer with JSON.",
+        shown.schema(),
+    )
+    try:
+        values = json.loads(answer) if isinstance(answer, (str, bytes)) else answer
+        clues, labels = values["clues"], values["labels"]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ValueError(f"ask: expected JSON with clues and labels, got {answer!r:.80} ({error})") from None
+    if not all(isinstance(part, list) and all(isinstance(one, str) for one in part) for part in (clues, labels)):
+        raise ValueError(f"ask: expected lists of clues and labels, got {answer!r:.80}")
+    return shown.choose(clues, labels)
 
 
 # Signs that language models like to see. Each may be told only if a clue has the same stem.

@@ -1,5 +1,6 @@
 """What made someone feel as they do: a part of their own words, with its place.
 
+    ask_cause(text, "anger", dialogue.ask)                              # a language model -> Snapped, or None
     snap('The cause is "the build failed again".', text)                # what a language model answered -> Snapped, or None
     extract(model, cause_question(target, evidence, "anger"), text)     # a question-answering model -> (Quote, margin), or None
     find_causes(text)                                                   # marked clauses, without a model
@@ -7,6 +8,7 @@
 Whatever finds it, the answer is `text[quote.start:quote.end]`.
 """
 
+from affectrt.dialogue.cause.asking import ask_cause
 from affectrt.dialogue.cause.quote import Quote, quote
 from affectrt.dialogue.cause.rules import Cause, find_causes
 from affectrt.dialogue.cause.scores import CauseScores, bleu2, cause_scores, lcs_f1, squad_f1
@@ -31,6 +33,7 @@ __all__ = [
     "SpanLogits",
     "SpanModel",
     "TokenSpan",
+    "ask_cause",
     "best_span",
     "bleu2",
     "cause_question",
