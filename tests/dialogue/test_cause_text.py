@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from itertools import pairwise
 
 import pytest
@@ -177,6 +178,10 @@ def test_what_the_rules_reach_on_the_hand_labelled_turns():
     assert (scores.positives, scores.negatives) == (34, 6)
     assert scores.exact == pytest.approx(17 / 34) and scores.squad_f1 == pytest.approx(0.58, abs=0.005)
     assert scores.inv_recall == 1 and scores.inv_precision == pytest.approx(1 / 3)
+    # What says least: always the longest clause. It shares more words, is exact less often, and always has an answer.
+    longest = [max(re.split(r"[.!?;,]\s*|\s(?:because|when|that|and|but)\s", text), key=len) for text, _ in SENTENCES]
+    trivial = cause_scores([cause for _, cause in SENTENCES], longest)
+    assert trivial.exact == pytest.approx(13 / 34) and trivial.squad_f1 == pytest.approx(0.67, abs=0.005) and trivial.inv_recall == 0
 
 
 def test_measures_by_hand():
