@@ -93,6 +93,34 @@ def test_what_was_said_in_sadness_comes_back_with_the_mood(start):
     assert texts["My dog Bruno died last week."].recalled_ns == clock.now_ns
 
 
+def look(bot, label, valence, arousal, stamp_ns, confidence=0.8):
+    probs = [0.8 if one == label else 0.2 / 6 for one in art.labels.taxonomy("ekman").labels]
+    for i in range(10):
+        seen = Evidence("face", stamp_ns + i * SECOND // 10, confidence, valence=valence, arousal=arousal, taxonomy="ekman", probs=probs)
+        bot.observe(seen)
+
+
+def test_a_mood_on_the_face_alone_brings_back_what_was_said_in_it(start):
+    clock = Clock()
+    bot = start(clock)
+    said = ("My dog Bruno died last week.", "I passed my driving test, I am so proud!", "I miss my mother terribly.")
+    for i, text in enumerate(said):
+        say(bot, text, (100 + 300 * i) * SECOND)
+    clock.now_ns += DAY
+    bot = start(clock)
+    assert say(bot, "Can you play some music?", 100 * SECOND).memories == ()  # in no mood
+    look(bot, "sadness", -0.7, -0.3, 400 * SECOND, confidence=0.1)
+    assert say(bot, "What time is it?", 401 * SECOND).memories == ()  # hardly in a mood
+    look(bot, "sadness", -0.7, -0.3, 700 * SECOND)
+    sad = say(bot, "Can you play some music?", 701 * SECOND).memories
+    assert [hit.memory.text in (said[0], said[2]) for hit in sad] == [True]
+    look(bot, "sadness", -0.7, -0.3, 1000 * SECOND)
+    assert say(bot, "What time is it?", 1001 * SECOND).memories == ()  # one sorrow is enough
+    clock.now_ns += 3600 * SECOND
+    look(bot, "joy", 0.8, 0.4, 5000 * SECOND)
+    assert [hit.memory.text for hit in say(bot, "What time is it?", 5001 * SECOND).memories] == [said[1]]
+
+
 def test_the_state_outlives_a_restart_and_fades_by_the_wall_clock(start):
     clock = Clock()
     bot = start(clock)
@@ -215,7 +243,8 @@ def test_a_file_and_its_key(tmp_path, dialogue, reader):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "message"), [({"k": -1}, "k"), ({"combination": "C"}, "combination"), ({"limit": float("nan")}, "limit")]
+    ("wrong", "message"),
+    [({"k": -1}, "k"), ({"combination": "C"}, "combination"), ({"limit": float("nan")}, "limit"), ({"mood_limit": -1}, "mood_limit")],
 )
 def test_settings_are_checked(wrong, message):
     with pytest.raises(ValueError, match=f"^{message}: expected"):

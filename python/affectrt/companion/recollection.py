@@ -21,11 +21,18 @@ if TYPE_CHECKING:
     from affectrt.affect import AffectState
 
 STATE, STATE_VERSION = "affect", 1
+_STRONG_MOOD = 0.4
+"""Of the mass of the state's labels, that which is a feeling; with less a mood alone brings nothing up."""
+_MOOD_PAUSE_NS = 3_600_000_000_000
+"""From one memory that a mood alone brought up to the next: a low mood is not to be fed with one sorrow after the other."""
+_CANDIDATES = 20
 
 
 @dataclass(frozen=True, slots=True)
 class RecallSettings:
     """What comes to mind: what is near by meaning alone, and what is near by meaning and mood together, taken in turns.
+
+    Where there is neither, a strong mood brings up one thing that was felt alike, whatever it was about; once an hour at most.
 
     Better nothing than something beside the point: what lies beyond the limits is not mentioned. The limits are for the default encoder
     and were set on sentences of our own. ValueError for what cannot be.
@@ -39,13 +46,15 @@ class RecallSettings:
     """How meaning and mood are weighed together: see `MemoryStore.recall`."""
     limit: float = 1.0
     """Distance, by that combination, of what is near by both."""
+    mood_limit: float = 0.2
+    """Cosine distance below which two moods are alike; 0: nothing comes up by mood alone."""
 
     def __post_init__(self) -> None:
         if isinstance(self.k, bool) or not isinstance(self.k, int) or not 0 <= self.k <= 16:
             raise ValueError(f"k: expected an int in [0, 16], got {self.k!r}")
         if self.combination not in COMBINATIONS:
             raise ValueError(f"combination: expected one of {', '.join(COMBINATIONS)}, got {self.combination!r}")
-        for name in ("semantic_limit", "limit"):
+        for name in ("semantic_limit", "limit", "mood_limit"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name}: expected a distance of 0 or more, got {getattr(self, name)!r}")
 
@@ -58,6 +67,8 @@ class Recollection:
     layer: MemoryLayer
     semantic: NDArray[np.float32]
     emotion: NDArray[np.float32] | None
+    by_mood: bool = False
+    """Whether the hits came up by mood alone."""
 
 
 class Remembrance:
@@ -66,6 +77,7 @@ class Remembrance:
     def __init__(self, store: MemoryStore, partner: str, settings: RecallSettings) -> None:
         """Nothing is read yet."""
         self.store, self.partner, self.settings = store, partner, settings
+        self._by_mood_ns: int | None = None
 
     def mood(self) -> Mood:
         """The partner's state as it was saved, faded by the time since; a new one if there is none."""
@@ -92,7 +104,20 @@ class Remembrance:
         for hit in found:
             unique.setdefault(hit.memory.id, hit)
         hits = tuple(unique.values())[: settings.k]
-        return Recollection(hits, self._layer([hit.memory for hit in hits]), semantic, emotion)
+        of_mood_alone = self._of_mood(semantic, emotion, before_ns) if not hits and settings.k > 0 and emotion is not None else ()
+        hits += of_mood_alone
+        return Recollection(hits, self._layer([hit.memory for hit in hits]), semantic, emotion, bool(of_mood_alone))
+
+    def _of_mood(self, semantic: NDArray[np.float32], emotion: NDArray[np.float32], before_ns: int | None) -> tuple[Hit, ...]:
+        """Of what was felt alike, that which is nearest to the words; one, or none."""
+        if float(emotion.sum()) < _STRONG_MOOD:
+            return ()
+        if self._by_mood_ns is not None and 0 <= self.store.now_ns() - self._by_mood_ns < _MOOD_PAUSE_NS:
+            return ()
+        found = self.store.recall(
+            semantic, partner=self.partner, emotion=emotion, combination="S-S", k=_CANDIDATES, candidates=_CANDIDATES, before_ns=before_ns
+        )
+        return tuple(hit for hit in found.hits if hit.emotional_distance < self.settings.mood_limit)[:1]
 
     def _near(
         self, semantic: NDArray[np.float32], emotion: NDArray[np.float32] | None, combination: str, limit: float, before_ns: int | None
@@ -107,6 +132,8 @@ class Remembrance:
         self.store.add(text, partner=self.partner, semantic=heard.semantic, emotion=heard.emotion)
         if heard.hits:
             self.store.strengthen([hit.memory.id for hit in heard.hits])
+        if heard.by_mood:
+            self._by_mood_ns = self.store.now_ns()
 
     def keep_state(self, saved: tuple[str, int] | None) -> None:
         """Remember the state, by `Mood.saved`."""
