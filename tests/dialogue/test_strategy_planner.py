@@ -94,6 +94,19 @@ def test_advice_that_was_asked_for_gains(situation):
     assert asked > without
 
 
+@given(situations)
+def test_no_advice_that_was_not_asked_for_while_they_feel_bad(situation):
+    plan = Planner().plan(
+        replace(situation, valence=min(situation.valence, -0.21), confidence=max(situation.confidence, 0.3), asks_advice=False)
+    )
+    assert plan.strategy is not Strategy.SUGGESTIONS
+
+
+@given(situations)
+def test_no_feeling_is_named_that_is_not_known(situation):
+    assert Planner().plan(replace(situation, confidence=0.0)).strategy is not Strategy.REFLECTION
+
+
 @pytest.mark.parametrize(
     "text",
     [

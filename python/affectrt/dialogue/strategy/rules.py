@@ -143,8 +143,8 @@ RULES: tuple[Rule, ...] = (
         lambda s: s.known and s.valence < -0.2 and not s.asks_advice,
         reflection=1.6,
         affirmation=1.4,
-        suggestions=0.4,
-        information=0.5,
+        suggestions=0.1,
+        information=0.3,
         others=0.3,
     ),
     _rule(
