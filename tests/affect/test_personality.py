@@ -76,6 +76,8 @@ def test_infp_by_hand():
 def test_no_type(kind):
     with pytest.raises(ValueError, match="four letters"):
         Personality.from_mbti(kind)
+    with pytest.raises(TypeError, match="four letters"):
+        Personality.from_mbti(None)
 
 
 @pytest.mark.parametrize("trait", TRAITS)

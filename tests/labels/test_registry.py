@@ -176,6 +176,8 @@ def test_an_alias_never_hides_a_label_and_no_word_stands_in_two_sets():
 def test_an_unknown_label_is_told_which_there_are(name):
     with pytest.raises(ValueError, match=r"fer7 was expected \(angry, disgust, fear, happy, sad, surprise, neutral\)"):
         translate(name, "fer7", "ekman")
+    with pytest.raises(TypeError, match="a label of fer7 was expected, got NoneType"):
+        translate(None, "fer7", "ekman")
 
 
 @given(st.text(max_size=20))

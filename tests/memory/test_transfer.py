@@ -114,11 +114,11 @@ def test_erased_meanwhile_is_not_in_the_rest(store: MemoryStore) -> None:
 
 def test_an_export_that_fails_leaves_no_file(store: MemoryStore, tmp_path: Path) -> None:
     store.add("bees", partner="a")
-    with pytest.raises(OSError):
-        store.export_file(tmp_path / "no folder" / "out.jsonl")
     (tmp_path / "out.jsonl").mkdir()
-    with pytest.raises(OSError):
-        store.export_file(tmp_path / "out.jsonl")
+    for path in (tmp_path / "no folder" / "out.jsonl", tmp_path / "out.jsonl"):
+        with pytest.raises(FileNotFoundError, match="expected a file in a folder that is there") as caught:
+            store.export_file(path)
+        assert caught.value.filename == str(path)
     assert [p.name for p in tmp_path.iterdir() if "partial" in p.name] == []
 
 

@@ -72,7 +72,10 @@ class Personality:
 
         Raises:
             ValueError: Not four letters, one of each pair, in their order.
+            TypeError: It is no str.
         """
+        if not isinstance(kind, str):
+            raise TypeError(f"a type of four letters was expected, got {type(kind).__name__}")
         letters = kind.strip().upper()
         if len(letters) != 4 or any(letter not in pair for letter, pair in zip(letters, _MBTI_PLACES, strict=True)):
             raise ValueError(f'a type of four letters was expected, one of each of I/E, N/S, F/T and P/J ("INFP"), got {kind!r}')

@@ -92,7 +92,10 @@ class Taxonomy:
 
         Raises:
             ValueError: It means none of the labels, or more than one; the message lists them.
+            TypeError: It is no str.
         """
+        if not isinstance(name, str):
+            raise TypeError(f"a label of {self.name} was expected, got {type(name).__name__}")
         word = name.strip().lower()
         if word in self.affect:
             return word

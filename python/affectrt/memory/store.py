@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import json
 import os
 import secrets
@@ -156,6 +157,8 @@ class MemoryStore(Recalling, Diary):
     def export_file(self, path: str | Path, partner: str | None = None) -> int:
         """Write `export_lines` to a file that only its owner can read; it appears whole or not at all. Returns how many memories."""
         path = Path(path)
+        if not path.parent.is_dir() or path.is_dir():  # its own name, not that of the temporary file, and before the work
+            raise FileNotFoundError(errno.ENOENT, "expected a file in a folder that is there", str(path))
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
         count = 0
         try:
