@@ -130,6 +130,12 @@ def test_sentences_cover_the_text_and_none_is_too_long(text):
     assert all(0 < b - a <= MAX_SENTENCE for a, b in marks)
 
 
+def test_a_page_of_blanks_hides_no_crisis_and_costs_no_more_than_another_page() -> None:
+    blanks = " \n" * 100_000
+    (crisis,) = find_crises(f"I want to{blanks}kill{blanks}myself")
+    assert crisis.words == f"kill{blanks}myself"
+
+
 @pytest.mark.parametrize("find", [find_claims, find_crises])
 @pytest.mark.parametrize("unit", ["a", " ", "I ", "i so ", "my ", "my heart is so really ", '"', "he will ", "fell ", "\n", "I am a big, "])
 def test_long_and_odd_texts_end(find, unit):

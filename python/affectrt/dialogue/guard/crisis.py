@@ -173,7 +173,13 @@ def find_crises(text: str) -> tuple[Crisis, ...]:
 
 
 def _plain(text: str) -> tuple[str, list[int]]:
-    """Small letters and straight marks without what cannot be seen, and where each character stood."""
-    kept = [(c, at) for at, c in enumerate(text) if c not in _INVISIBLE]
+    """Small letters and straight marks without what cannot be seen and with single blanks, and where each character stood.
+
+    The patterns take time that grows with the square of a run of blanks, which anyone may send.
+    """
+    kept: list[tuple[str, int]] = []
+    for at, c in enumerate(text):
+        if c not in _INVISIBLE and not (c.isspace() and kept and kept[-1][0].isspace()):
+            kept.append((c, at))
     low = [c.lower() if len(c.lower()) == 1 else c for c, _ in kept]
     return "".join(low).translate(_STRAIGHT), [at for _, at in kept]
