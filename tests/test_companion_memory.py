@@ -251,6 +251,24 @@ def test_settings_are_checked(wrong, message):
         RecallSettings(**wrong)
 
 
+def test_who_has_not_consented_is_answered_and_not_remembered(start):
+    clock, policy = Clock(), art.Policy(clock=lambda: NOON)
+    policy.grant("memory", partner="anna")
+    bot = start(clock, policy=policy)
+    say(bot, "My dog Bruno died, I am so sad.", 10 * SECOND)
+    policy.withdraw("memory", partner="anna")
+    clock.now_ns += SECOND
+    bot = start(clock, policy=policy)
+    assert bot.state.affect.confidence == 0
+    trace = say(bot, "I am sad about my dog Bruno.", 20 * SECOND)
+    assert trace.memories == () and trace.state.affect.confidence > 0
+    bot.meet("ben")
+    assert bot.memory.count() == 1 and bot.memory.load_state(STATE, partner="anna").stamp_ns < clock.now_ns
+    policy.grant("memory", partner="ben")
+    say(bot, "I like soup.", 30 * SECOND)
+    assert bot.memory.count(partner="ben") == 1
+
+
 def test_no_recall_where_none_is_wanted(tmp_path, dialogue, encoder, reader):
     with MemoryStore(tmp_path / "robot.db", embed=encoder) as store:
         store.add("My dog Bruno died last week.", partner="someone", stamp_ns=1)

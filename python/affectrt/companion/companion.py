@@ -194,7 +194,8 @@ class Companion:
     def reply(self, text: str, stamp_ns: int | None = None, *, seed: int | None = None, max_tokens: int | None = None) -> CompanionReply:
         """Answer what the person says, in the light of how they look and sound and of what is remembered.
 
-        What they say counts as heard, and with a memory is kept, before the first word of the answer comes.
+        What they say counts as heard, and with a memory is kept, before the first word of the answer comes. Where the memory's policy
+        lacks the partner's consent, they are answered, and nothing is kept or recalled.
 
         Args:
             text: The person's words.
@@ -217,7 +218,8 @@ class Companion:
             if observation is not None and observation.label != "neutral":
                 person.mood.add(Evidence.of(replace(observation, stamp_ns=stamp)))
             state = self._summary(person, stamp)
-        heard = person.remembrance.recall(text, state.affect, person.before_ns()) if person.remembrance is not None else None
+        remembrance = person.remembrance if person.remembrance is not None and person.remembrance.allowed else None
+        heard = remembrance.recall(text, state.affect, person.before_ns()) if remembrance is not None else None
         # Unknown is left out, never guessed at: a wrong "you look sad" is worse than none.
         layers: list[Layer] = [
             PersonaLayer.of(self.persona),

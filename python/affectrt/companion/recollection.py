@@ -79,9 +79,14 @@ class Remembrance:
         self.store, self.partner, self.settings = store, partner, settings
         self._by_mood_ns: int | None = None
 
+    @property
+    def allowed(self) -> bool:
+        """Whether the store's policy lets anything of the partner be kept and recalled now; without a policy always."""
+        return self.store.policy is None or self.store.policy.allows("memory", partner=self.partner)
+
     def mood(self) -> Mood:
         """The partner's state as it was saved, faded by the time since; a new one if there is none."""
-        saved = self.store.load_state(STATE, partner=self.partner)
+        saved = self.store.load_state(STATE, partner=self.partner) if self.allowed else None
         if saved is None or saved.version != STATE_VERSION:
             return Mood(self.store.now_ns)
         try:
@@ -137,7 +142,7 @@ class Remembrance:
 
     def keep_state(self, saved: tuple[str, int] | None) -> None:
         """Remember the state, by `Mood.saved`."""
-        if saved is not None:
+        if saved is not None and self.allowed:
             self.store.save_state(STATE, saved[0], saved[1], partner=self.partner, version=STATE_VERSION)
 
     def _layer(self, memories: Sequence[Memory]) -> MemoryLayer:
