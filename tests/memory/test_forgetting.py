@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
-from affectrt import MemoryStore
+from affectrt import MemoryStore, StoreError
 from affectrt.errors import ConsentError, PolicyError
 from affectrt.memory import NewMemory, retention
 from affectrt.memory.forgetting import draws
@@ -162,6 +164,21 @@ def test_limits_are_kept_by_the_wall_clock(open_store: Open, clock: Clock) -> No
     store.close()
     clock.now_ns += 336 * DAY_NS
     assert [m.kind for m in open_store(retention=limits).memories()] == ["summary"]
+
+
+def test_what_cannot_be_erased_for_its_age_just_now_stands_in_no_ones_way(open_store: Open, clock: Clock, tmp_path: Path) -> None:
+    store = open_store(retention=Retention({"utterance": DAY_S, "fact": 365 * DAY_S}), timeout_s=0.05)
+    store.add("bees said", partner="a")
+    store.add("bees known", partner="a", kind="fact")
+    clock.now_ns += DAY_NS
+    other = sqlite3.connect(tmp_path / "robot.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    assert len(store.recall("bees", partner="a").hits) == 2
+    with pytest.raises(StoreError, match="another program is writing"):
+        store.expire()
+    other.close()
+    clock.now_ns += DAY_NS
+    assert [hit.memory.kind for hit in store.recall("bees", partner="a").hits] == ["fact"]
 
 
 def test_short_limits_are_looked_at_more_often(open_store: Open, clock: Clock) -> None:

@@ -287,9 +287,14 @@ class StoreBase:
         return {kind: round(min(source.limit_s(kind) for source in sources) * 1e9) for kind in KINDS} if sources else {}
 
     def _expire_if_due(self, now: int) -> None:
+        """On the way to something else, which is not to fail for it: a full disk or another writer puts it off to the next time."""
         last, limits = self._expired_ns, self._limits_ns()
         if limits and (last is None or not 0 <= now - last < min(_EXPIRE_EVERY_NS, *limits.values())):
-            self.expire(now)
+            try:
+                self.expire(now)
+            except StoreError as error:
+                if error.reason not in ("busy", "full"):
+                    raise
 
     def _require(self, partner: str, kind: str | None = None) -> None:
         """Pass if the partner's memories may be used, and one of this kind be kept. Raises ConsentError, PolicyError."""
