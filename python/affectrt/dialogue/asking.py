@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
+
+from affectrt._core import CancelFlag
 from affectrt.dialogue.cache import Slot
 from affectrt.dialogue.grammar import Grammar
 from affectrt.dialogue.reply import Reply
@@ -12,6 +16,7 @@ from affectrt.dialogue.runtime import Runtime
 from affectrt.dialogue.sampling import Sampling
 from affectrt.dialogue.template import Message, Prompt
 from affectrt.dialogue.text import check_text
+from affectrt.errors import EngineError
 
 _KEPT_SLOTS = 8
 
@@ -54,6 +59,41 @@ class Asker:
                 f"which leaves {capacity - room} for the answer: shorten them, or raise context_tokens"
             )
         return prompt
+
+    def log_likelihoods(self, prompt: Prompt, answers: Sequence[tuple[int, ...]]) -> list[float]:
+        """Of each answer's tokens and the end of the turn after them. What answers have in common is evaluated once."""
+        runtime, flag, slot = self._runtime, CancelFlag(), self.take(prompt)
+        ends = runtime.model.turn_ends
+        # In the order of a walk over the tree of all answers: what is evaluated then is at most one token away.
+        follow: dict[tuple[int, ...], dict[tuple[int, ...], float]] = {
+            answer[:length]: {} for answer in sorted(answers) for length in range(len(answer) + 1)
+        }
+        ended: dict[tuple[int, ...], float] = {}
+        try:
+            for start in sorted(follow):
+                logits = self._logits(slot, prompt, start, flag)
+                total = np.logaddexp.reduce(logits)
+                ended[start] = float(np.logaddexp.reduce(logits[ends]) - total)
+                for answer in answers:
+                    if answer[: len(start)] == start and len(answer) > len(start):
+                        follow[start][answer[: len(start) + 1]] = float(logits[answer[len(start)]] - total)
+        except BaseException:
+            runtime.repair(slot)
+            raise
+        finally:
+            self.give(slot)
+        return [sum(follow[a[:n]][a[: n + 1]] for n in range(len(a))) + ended[a] for a in answers]
+
+    def _logits(self, slot: Slot, prompt: Prompt, start: tuple[int, ...], flag: CancelFlag) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """(vocabulary,) float64, after the prompt and the first tokens of an answer; others have their turn before and between."""
+        runtime, done = self._runtime, None
+        while done is None:
+            with runtime.lock:
+                runtime.check_open()
+                done = runtime.step(slot, [*prompt.tokens, *start], flag) if start else runtime.prefill(slot, prompt, flag)
+                if done:
+                    return runtime.context.logits().astype(np.float64)
+        raise EngineError("the interpreter is ending")
 
     def take(self, prompt: Prompt) -> Slot:
         """A slot for this prompt alone, until it is given back: one that the prompt goes on from, or one with its system message.

@@ -7,24 +7,27 @@ state is copied out (some 20 KB a token for a small model, a few milliseconds) a
 
 from __future__ import annotations
 
-import ctypes
 import weakref
 from collections.abc import Sequence
 
-from affectrt.dialogue.engine import Context
+from affectrt.dialogue.engine import Context, State
+
+_PAUSE_ENTRIES = 256
 
 
 class Slot:
     """What one conversation has in the cache. Belongs to the conversation, touched under the engine's lock only."""
 
-    __slots__ = ("__weakref__", "saved", "system_length", "tokens", "usable", "used")
+    __slots__ = ("__weakref__", "running", "saved", "system_length", "tokens", "usable", "used")
 
     def __init__(self) -> None:
         self.tokens: list[int] = []
         """The tokens evaluated so far, in the context or in `saved`."""
         self.system_length = 0
-        self.saved: ctypes.Array[ctypes.c_uint8] | None = None
+        self.saved: State | None = None
         self.used = 0
+        self.running = False
+        """Whether a reply is being made: then its state stays, or many at once would for ever drop each other's."""
         self.usable: int | None = None
         """How many of the tokens the next prompt may go on from; None: all."""
 
@@ -38,7 +41,7 @@ class PrefixCache:
         Args:
             context: Nobody else may change what it holds.
             spare_bytes: How much memory the states of resting conversations may take. Beyond it the one longest unused is dropped:
-                its next turn is evaluated anew, and only slower.
+                its next turn is evaluated anew, and only slower. Those whose reply is just being made are kept beyond it.
         """
         self._context = context
         self._spare_bytes = spare_bytes
@@ -46,6 +49,8 @@ class PrefixCache:
         self._held: list[int] = []
         """What the context holds: the resident slot's tokens, and still there if that slot is gone."""
         self._held_system = 0
+        self._used_buffer: State | None = None
+        """The memory of a state that is back in the context, for the next one."""
         self._slots: weakref.WeakSet[Slot] = weakref.WeakSet()
         self._clock = 0
 
@@ -59,7 +64,7 @@ class PrefixCache:
         if resident is not None and resident.tokens and resident.saved is None:
             self._put_by(resident)
         if slot.saved is not None and self._context.restore(slot.saved):
-            slot.saved = None
+            self._used_buffer, slot.saved = slot.saved, None
         else:
             slot.saved = None
             # A conversation without a state takes over the system message of the one before if it is the very same, and nothing beyond
@@ -102,18 +107,20 @@ class PrefixCache:
         slot.system_length = self._held_system = len(slot.tokens)
 
     def _put_by(self, slot: Slot) -> None:
-        state = self._context.save()
-        slot.saved = state if len(state) <= self._spare_bytes else None
+        state = self._context.save(self._used_buffer)
+        self._used_buffer = None
+        slot.saved = state if slot.running or len(state.buffer) <= self._spare_bytes else None
         if slot.saved is None:
             slot.tokens = []
             return
         # The list goes on living in the context's account, which the next conversation may cut.
         slot.tokens = list(slot.tokens)
         resting = sorted((s for s in self._slots if s.saved is not None), key=lambda s: s.used)
-        total = sum(len(s.saved) for s in resting if s.saved is not None)
+        total = sum(len(s.saved.buffer) for s in resting if s.saved is not None)
         for old in resting:
             if total <= self._spare_bytes:
                 break
-            if old.saved is not None and old is not slot:
-                total -= len(old.saved)
+            paused = self._clock - old.used > _PAUSE_ENTRIES  # nobody reads its reply just now
+            if old.saved is not None and old is not slot and (paused or not old.running):
+                total -= len(old.saved.buffer)
                 old.saved, old.tokens = None, []

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+
 from affectrt.dialogue import native
 from affectrt.dialogue.asking import Asker, check_messages
 from affectrt.dialogue.conversation import Conversation, check_seed, choose_settings
@@ -172,6 +174,41 @@ class Dialogue:
         """
         reply = self.answer(messages, system=system, grammar=grammar, sampling=sampling, max_tokens=max_tokens, stop=stop, seed=seed)
         return reply.parsed() if grammar is not None else reply.read()
+
+    def choose(
+        self, system: str | None, text: str | Sequence[Message], choices: Sequence[str]
+    ) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+        """How probable each of a few short answers is, given that it is one of them: a decision without drawing any token.
+
+        Each answer's log-likelihood is that of its tokens and of the end of the turn after them, so "sad" is not a part of "sadness".
+        Longer and rarer words have less: compare choices of a kind. Others have their turn between the evaluations, one for each token.
+
+        Args:
+            system: The system message, or None.
+            text: What the user says; or messages, as in `ask`.
+            choices: The answers as the model would write them; at least one, none twice.
+
+        Returns:
+            (len(choices),) float32, in their order; the sum is 1.
+
+        Raises:
+            TypeError, ValueError: As `ask`; or a choice is blank or there twice, or too long for the context.
+            EngineError: The Dialogue is closed.
+        """
+        listed = [choices] if isinstance(choices, str) else list(choices)
+        for choice in listed:
+            check_text(choice, "a choice")
+        if not listed or len(set(listed)) < len(listed):
+            raise ValueError(f"choices must be at least one, none twice, got {listed!r:.80}")
+        answers = [tuple(self._runtime.model.tokenize(choice)) for choice in listed]
+        longest = max(map(len, answers))
+        if longest > self.context_tokens // 4:
+            raise ValueError(f"a choice has {longest} tokens, the limit is {self.context_tokens // 4}")
+        prompt = self._asker.prompt(check_messages(text, system), longest + 1)
+        likelihoods = np.array(self._asker.log_likelihoods(prompt, answers))
+        shares = np.exp(likelihoods - likelihoods.max())
+        probabilities: np.ndarray[tuple[int], np.dtype[np.float32]] = (shares / shares.sum()).astype(np.float32)
+        return probabilities
 
     def prompt_tokens(self, text: str) -> list[int]:
         """The tokens of `text` as one user turn through the chat template: what a pack's golden vector holds."""

@@ -7,9 +7,11 @@ Only Model is safe to share between threads without a lock.
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import weakref
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,8 @@ from affectrt.dialogue import native
 from affectrt.dialogue.sampling import Sampling
 from affectrt.errors import DeviceError, EngineError, PackError
 
-_BATCH_TOKENS = 256  # a GPU does not poll the cancel flag: between batches we do
+# Between batches others have their turn, and on a GPU, which does not poll it, the cancel flag is looked at.
+_CPU_BATCH_TOKENS, _GPU_BATCH_TOKENS = 64, 256
 
 OK, NO_ROOM, ABORTED = 0, 1, 2  # what llama_decode returns; anything else is a failure
 
@@ -96,9 +99,23 @@ class Model:
         """The token's llama_token_attr bits."""
         return int(self._llama.llama_vocab_get_attr(self.vocab, token))
 
+    @functools.cached_property
+    def turn_ends(self) -> list[int]:
+        """All tokens that end a turn."""
+        return [token for token in range(self.vocabulary_size) if self.ends_turn(token)]
+
     def ends_turn(self, token: int) -> bool:
         """True for an end-of-generation token, and for BOS: a model that writes one has left its turn."""
         return token == self.bos or bool(self._llama.llama_vocab_is_eog(self.vocab, token))
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A copy of what a cache held."""
+
+    buffer: ctypes.Array[ctypes.c_uint8]
+    size: int
+    """How much of the buffer is used, in bytes."""
 
 
 class Context:
@@ -114,7 +131,7 @@ class Context:
         self._model = model  # freed after this
         params = llama.llama_context_default_params()
         params.n_ctx, params.n_seq_max = context_tokens, 1
-        params.n_batch = params.n_ubatch = min(_BATCH_TOKENS, context_tokens)
+        params.n_batch = params.n_ubatch = min(_CPU_BATCH_TOKENS if model.device == "cpu" else _GPU_BATCH_TOKENS, context_tokens)
         params.n_threads = params.n_threads_batch = threads
         params.no_perf = True
         if hasattr(params, "n_outputs_max"):  # only the last token's logits are wanted: saves a vocabulary-wide row per batch token
@@ -165,19 +182,19 @@ class Context:
         self._llama.llama_memory_clear(self._memory, False)
         return length <= 0
 
-    def save(self) -> ctypes.Array[ctypes.c_uint8]:
-        """A copy of what the cache holds."""
+    def save(self, old: State | None = None) -> State:
+        """A copy of what the cache holds, in the memory of `old` where that is large enough: new memory takes ten times as long."""
         size = int(self._llama.llama_state_seq_get_size(self.pointer, 0))
-        buffer = (ctypes.c_uint8 * size)()
+        buffer = old.buffer if old is not None and size <= len(old.buffer) <= 4 * size else (ctypes.c_uint8 * (size + size // 4))()
         written = int(self._llama.llama_state_seq_get_data(self.pointer, buffer, size, 0))
         if written != size:
             raise EngineError(f"llama.cpp wrote {written} of {size} bytes of a conversation's state")
-        return buffer
+        return State(buffer, size)
 
-    def restore(self, state: ctypes.Array[ctypes.c_uint8]) -> bool:
+    def restore(self, state: State) -> bool:
         """Replace what the cache holds. False if the library refuses it: the cache is then empty."""
         self._llama.llama_memory_clear(self._memory, False)
-        if self._llama.llama_state_seq_set_data(self.pointer, state, len(state), 0):
+        if self._llama.llama_state_seq_set_data(self.pointer, state.buffer, state.size, 0):
             return True
         self._llama.llama_memory_clear(self._memory, False)
         return False

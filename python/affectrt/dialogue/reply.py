@@ -86,7 +86,7 @@ class Reply(Iterator[str]):
         self._sequence: list[int] = list(prompt.tokens)
         self._pieces: list[str] = []
         self._finish = ""
-        self._cached = 0
+        self._cached: int | None = None
         self._sampled = 0
         self._ttft_ns = 0
         self._decode_ns = 0
@@ -186,7 +186,7 @@ class Reply(Iterator[str]):
         later = self._sampled - 1
         return ReplyStats(
             prompt_tokens=len(self._prompt.tokens),
-            cached_tokens=self._cached,
+            cached_tokens=self._cached or 0,
             generated_tokens=len(self._sequence) - len(self._prompt.tokens),
             ttft_ms=self._ttft_ns / 1e6 if self._sampled else None,
             decode_tok_s=later * 1e9 / self._decode_ns if later > 0 and self._decode_ns else None,
@@ -212,21 +212,20 @@ class Reply(Iterator[str]):
         runtime, first = self._runtime, self._sampler is None
         start = time.perf_counter_ns()
         try:
-            with runtime.lock:
-                if runtime.exiting:
-                    self._finish = "cancelled"
-                    return ""
-                runtime.check_open()
-                if first:
-                    self._sampler = self._make_sampler()
-                    done = runtime.prefill(self._slot, self._prompt, self._flag, self._set_cached)
-                else:
-                    done = runtime.step(self._slot, self._sequence, self._flag)
-                if not done:
-                    self._finish = "cancelled"
-                    return ""
-                assert self._sampler is not None
-                token = runtime.sample(self._sampler)
+            if first:
+                self._sampler = self._make_sampler()
+                self._slot.running = True
+            done = None
+            while done is None:
+                with runtime.lock.take(self._flag) as mine:
+                    done = mine and self._evaluate(first)
+                    if not done:
+                        continue
+                    assert self._sampler is not None
+                    token = runtime.sample(self._sampler)
+            if not done:
+                self._finish = "cancelled"
+                return ""
         except BaseException:  # Ctrl-C too: it may have come between the library's work and our account of it
             self._finish = "error"
             runtime.repair(self._slot)
@@ -260,11 +259,21 @@ class Reply(Iterator[str]):
             return Sampler(model, self._sampling, self._seed)
         return GrammarSampler(model, self._sampling, self._seed, self._grammar)
 
-    def _set_cached(self, count: int) -> None:
-        self._cached = count
+    def _evaluate(self, first: bool) -> bool | None:
+        """With the turn: a batch of the prompt or the last token; True if the next token may be chosen, False if it is over."""
+        runtime = self._runtime
+        if runtime.exiting:
+            return False
+        runtime.check_open()
+        if not first:
+            return runtime.step(self._slot, self._sequence, self._flag)
+        if self._cached is None:
+            self._cached = runtime.find(self._slot, self._prompt)
+        return runtime.prefill(self._slot, self._prompt, self._flag)
 
     def _settle(self) -> None:
         """Once, at the end: free the native part, hand the turn over."""
+        self._slot.running = False
         if self._sampler is not None:
             self._sampler.close()
         self._on_end(self)

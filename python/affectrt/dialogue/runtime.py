@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 
 from affectrt._core import CancelFlag
 from affectrt.dialogue.cache import PrefixCache, Slot
 from affectrt.dialogue.engine import ABORTED, OK, Context, Model, Sampler
 from affectrt.dialogue.template import ChatTemplate, Prompt
+from affectrt.dialogue.turns import Turns
 from affectrt.errors import EngineError
 
 
 class Runtime:
     """Evaluates tokens for one conversation at a time.
 
-    `lock` is held for one evaluation and never while a caller looks at a piece, so that conversations take turns by the token and
-    one that nobody reads stops none.
+    `lock` is held for one token, or a few dozen of a prompt, and never while a caller looks at a piece, so that conversations take turns
+    and one that nobody reads stops none. It goes to whoever has waited longest.
     """
 
     def __init__(self, model: Model, context: Context, template: ChatTemplate) -> None:
@@ -24,24 +24,30 @@ class Runtime:
         self.context = context
         self.template = template
         self.cache = PrefixCache(context)
-        self.lock = threading.RLock()
+        self.lock = Turns()
         self.closed = False
         self.exiting = False
         """True once the interpreter is ending: a reply in a daemon thread then ends as cancelled, without a traceback."""
         self._exit = _free_at_exit(self)
 
-    def prefill(self, slot: Slot, prompt: Prompt, flag: CancelFlag, after_cached: Callable[[int], None]) -> bool:
-        """Evaluate what of `prompt` is not in the cache; False if cancelled meanwhile. `after_cached` hears how much was."""
-        system = prompt.tokens[: prompt.system_length]
-        self.cache.enter(slot, system)
-        cached = self.cache.keep_common(slot, prompt.tokens)
-        after_cached(cached)
-        if cached < len(system):
-            # A batch of its own: the numbers of the system message then are the same whoever computed them, and what follows.
-            if not self._evaluate(slot, prompt.tokens[cached : len(system)], flag):
-                return False
+    def find(self, slot: Slot, prompt: Prompt) -> int:
+        """Bring into the context what the cache has of `prompt`; returns how many tokens that is."""
+        self.cache.enter(slot, prompt.tokens[: prompt.system_length])
+        return self.cache.keep_common(slot, prompt.tokens)
+
+    def prefill(self, slot: Slot, prompt: Prompt, flag: CancelFlag) -> bool | None:
+        """Evaluate the next batch of what is missing of `prompt`: True once all is there, None if there is more, False if cancelled.
+
+        The batches are the same whether others wait or not: their size changes the last bits of the numbers, and a seed is to repeat a
+        reply. The system message has its own, so that what it computes is the same whoever computed it.
+        """
+        done = self.find(slot, prompt)
+        end = prompt.system_length if done < prompt.system_length else len(prompt.tokens)
+        if not self._evaluate(slot, prompt.tokens[done : min(end, done + self.context.batch_tokens)], flag):
+            return False
+        if len(slot.tokens) == prompt.system_length:
             self.cache.mark_system(slot)
-        return self._evaluate(slot, prompt.tokens[len(slot.tokens) :], flag)
+        return True if len(slot.tokens) == len(prompt.tokens) else None
 
     def step(self, slot: Slot, sequence: Sequence[int], flag: CancelFlag) -> bool:
         """Bring the cache up to `sequence`, of which all but the last token were evaluated before; False if cancelled."""
