@@ -28,6 +28,7 @@ ORDER = [
     "dialogue",
     "expression",
     "companion",
+    "serve",  # gives what stands to its left to other processes; only the command line starts it
     "bench",
     "doctor",
     "verify",

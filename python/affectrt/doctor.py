@@ -239,6 +239,8 @@ def _extras(at: Place) -> Iterator[Check]:
         ("av", "av", "video", "videos and cameras"),
         ("pillow", "PIL", "video", "pictures"),
         ("matplotlib", "matplotlib", "plot", "timeline plots"),
+        ("starlette", "starlette", "serve", "the server"),
+        ("uvicorn", "uvicorn", "serve", "the server"),
         ("sqlcipher3", "sqlcipher3", "encrypted", "encrypted memories"),
     ):
         version = at.distributions(distribution)

@@ -15,7 +15,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from affectrt.cli import bench, chat, demo, doctor, engines, evaluate, memory, packs, run
+from affectrt.cli import bench, chat, demo, doctor, engines, evaluate, memory, packs, run, serve
 from affectrt.cli.errors import BROKEN_PIPE, INTERRUPTED, errors_to_exit, guarded, note, one_line, set_debug
 
 GROUP = "affectrt.commands"
@@ -45,6 +45,7 @@ def build(arguments: list[str] | None = None) -> typer.Typer:
     app.command("demo")(guarded(demo.demo))
     app.command("run")(guarded(run.run))
     app.command("chat")(guarded(chat.chat))
+    app.command("serve")(guarded(serve.serve))
     app.command("eval")(guarded(evaluate.evaluate))
     app.add_typer(packs.build(), name="packs")
     app.add_typer(engines.build(), name="engines")

@@ -42,11 +42,11 @@ class Sampling:
             check_number(number, getattr(self, number))
         checks = (
             ("temperature", 0.0 <= self.temperature <= 5.0, "in [0, 5]"),
-            ("top_k", self.top_k >= 0, "at least 0"),
+            ("top_k", 0 <= self.top_k < 2**31, "in [0, 2**31 - 1]"),
             ("top_p", 0.0 < self.top_p <= 1.0, "in (0, 1]"),
             ("min_p", 0.0 <= self.min_p < 1.0, "in [0, 1)"),
             ("repeat_penalty", 0.0 < self.repeat_penalty <= 10.0, "in (0, 10]"),
-            ("repeat_last_tokens", self.repeat_last_tokens >= 0, "at least 0"),
+            ("repeat_last_tokens", 0 <= self.repeat_last_tokens < 2**31, "in [0, 2**31 - 1]"),
             ("max_tokens", self.max_tokens >= 1, "at least 1"),
             ("stop", not isinstance(self.stop, str) and all(self.stop), "a tuple of strings, none empty"),
         )

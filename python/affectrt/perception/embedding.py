@@ -96,6 +96,10 @@ class TextEmbedding(Prepares):
             return self._network.tokens(check_text(text)).truncated
         return [self._network.tokens(one).truncated for one in check_texts(text)]
 
+    def token_count(self, text: str) -> int:
+        """How many tokens of a text the model reads, those that mark its beginning and end included."""
+        return len(self._network.tokens(check_text(text)).ids)
+
     def _read(self, texts: list[str]) -> NDArray[np.float32]:
         read = [self._network.tokens(text) for text in texts]
         vectors = np.zeros((len(texts), self.dimensions), np.float32)

@@ -1,0 +1,88 @@
+"""`affectrt serve`: the device's models over HTTP, for programs that speak OpenAI's interface."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from affectrt.cli.errors import note
+
+if TYPE_CHECKING:
+    from affectrt.perception import TextEmbedding
+
+
+def serve(
+    pack: Annotated[str | None, typer.Option(help="Dialogue pack, org/repo:Q4_K_M, or a .gguf with --allow-unverified.")] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; any but a loopback address needs a token.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = 8080,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(help="File that holds the token that clients give as their API key; without it: AFFECTRT_SERVE_TOKEN."),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(help="Host name under which clients ask for this server, beside its addresses; several times.")
+    ] = None,
+    embedding: Annotated[
+        str | None, typer.Option(help="Pack for /v1/embeddings; without it the default one, if it has been pulled.")
+    ] = None,
+    affect: Annotated[bool, typer.Option(help="Whether to read emotions of text.")] = True,
+    running: Annotated[int, typer.Option(min=1, help="Answers that are generated at once; they share the model.")] = 4,
+    waiting: Annotated[int, typer.Option(min=0, help="Requests that wait for their turn; further ones are told to come again.")] = 16,
+    threads: Annotated[int, typer.Option(min=0, help="Threads of the language model; 0: every physical core.")] = 0,
+    context_tokens: Annotated[int | None, typer.Option(help="How much a conversation may hold; without it the pack's number.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Makes answers repeatable.")] = None,
+    device: Annotated[str, typer.Option(help="Of the language model: auto, cpu or cuda:0.")] = "auto",
+    allow_unverified: Annotated[bool, typer.Option("--allow-unverified", help="Accept a bare .gguf.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No line for each request.")] = False,
+) -> None:
+    """Serve chat, embeddings and emotions of text to programs, in the manner of OpenAI's interface. Ctrl-C ends it."""
+    from affectrt.serve import Limits, Server
+    from affectrt.serve.settings import check_token, read_token, resolve
+
+    token = check_token(read_token(token_file))
+    resolve(host, port, token)  # what cannot be served is told before a model is loaded for it
+    limits = Limits(running=running, waiting=waiting)
+
+    from affectrt import Dialogue, TextEmotion
+
+    with Dialogue(
+        pack, threads=threads, context_tokens=context_tokens, seed=seed, device=device, allow_unverified=allow_unverified
+    ) as dialogue:
+        server = Server(
+            dialogue,
+            text=TextEmotion() if affect else None,
+            embedding=_embedding(embedding),
+            host=host,
+            port=port,
+            token=token,
+            names=allow_host or (),
+            limits=limits,
+        )
+        if not quiet:
+            _log_to_stderr()
+        key = "clients give the token as their API key" if token else "no token is asked for"
+        note(f"{dialogue.pack.name} on {dialogue.provider}, {dialogue.threads} threads: {server.url} ({key}; Ctrl-C ends it)")
+        server.run()
+
+
+def _embedding(pack: str | None) -> TextEmbedding | None:
+    from affectrt import PackError, TextEmbedding
+
+    try:
+        return TextEmbedding(pack)
+    except PackError as error:
+        if pack is not None:
+            raise
+        note(f"no /v1/embeddings: {error}")
+        return None
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    log = logging.getLogger("affectrt.serve")
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)

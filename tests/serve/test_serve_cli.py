@@ -1,0 +1,95 @@
+"""`affectrt serve` as a process of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import openai
+import pytest
+from openai import OpenAI
+from serve_tools import MODEL
+
+HELLO = [{"role": "user", "content": "My word is Xanadu."}]
+
+
+@pytest.fixture
+def process():
+    """Start the command line in a process of its own."""
+    started = []
+
+    def start(*arguments, **environment):
+        command = [sys.executable, "-m", "affectrt", "serve", "--port", "0", "--threads", "1", *arguments]
+        env = {name: value for name, value in os.environ.items() if name != "AFFECTRT_SERVE_TOKEN"} | environment
+        started.append(subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.kill()
+        one.communicate()
+
+
+def url_of(running):
+    lines = []
+    for line in running.stderr:
+        lines.append(line)
+        if found := re.search(r"http://127.0.0.1:\d+/v1", line):
+            return found[0]
+    raise AssertionError("".join(lines))
+
+
+@pytest.mark.usefixtures("dialogue")
+def test_it_serves_until_it_is_told_to_stop(process, tmp_path):
+    token = tmp_path / "token"
+    token.write_text("0123456789abcdef\n")
+    running = process("--token-file", str(token), "--no-affect")
+    url = url_of(running)
+    with OpenAI(base_url=url, api_key="0123456789abcdef", max_retries=0) as client:
+        assert client.chat.completions.create(model=MODEL, messages=HELLO, max_tokens=2).choices
+        with pytest.raises(openai.NotFoundError):
+            client.post("/affect/text", body={"input": "a"}, cast_to=object)
+        stream = client.chat.completions.create(model=MODEL, messages=HELLO, max_tokens=1500, temperature=5, stream=True)
+        next(iter(stream))
+        running.send_signal(signal.SIGTERM)
+        with pytest.raises(openai.APIError, match="shutting down"):
+            list(stream)
+    out, err = running.communicate(timeout=60)
+    assert running.returncode == 128 + signal.SIGTERM and out == ""
+    assert re.search(r"\d\d:\d\d:\d\d POST /v1/chat/completions 200 \d+ ms\n", err)
+    assert "Xanadu" not in err and "0123456789abcdef" not in err and "Traceback" not in err
+
+
+@pytest.mark.usefixtures("dialogue")
+def test_ctrl_c_ends_it(process):
+    running = process("--quiet", AFFECTRT_SERVE_TOKEN="0123456789abcdef")
+    with OpenAI(base_url=url_of(running), api_key="wrong", max_retries=0) as client, pytest.raises(openai.AuthenticationError):
+        client.models.list()
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == 130 and err.splitlines() == ["interrupted"]
+
+
+def test_without_a_token_it_is_for_this_machine_only(process):
+    running = process("--host", "0.0.0.0")
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == 1
+    assert err.startswith("error: host 0.0.0.0 can be reached from other machines, so a token is required: ") and len(err.splitlines()) == 1
+
+
+WITHOUT = """
+import sys
+sys.modules["uvicorn"] = None
+from affectrt.cli import main
+sys.argv = ["affectrt", "serve"]
+main()
+"""
+
+
+def test_without_the_extra_the_error_names_the_command():
+    done = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr == 'error: serving needs starlette and uvicorn, and uvicorn is not installed: pip install "affectrt[serve]"\n'
