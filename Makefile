@@ -27,7 +27,7 @@ help:
 	@echo "make wheel     build dist/*.whl and try it in a clean environment"
 	@echo "make abi       check our declaration of ONNX Runtime's C API (needs apt-get)"
 	@echo "make aarch64   cross-build the aarch64 wheel and run it under qemu (needs apt-get; root, or the tools installed)"
-	@echo "make soak      kill a writer of memories 200 times, on a plain and on an encrypted file, and count what is lost"
+	@echo "make soak      kill a writer of memories 200 times, plain and encrypted, and count what is lost; 1,000 turns through the server"
 	@echo "make clean     remove what these made"
 
 demo: setup
@@ -55,6 +55,9 @@ aarch64:
 soak: setup-test
 	$(BIN)/python tests/memory/crash.py --rounds 200
 	$(BIN)/python tests/memory/crash.py --rounds 200 --encrypted
+	$(BIN)/affectrt packs pull smollm2-135m
+	$(BIN)/affectrt packs pull bge-small-en
+	$(BIN)/python tests/serve/soak.py --turns 1000
 
 clean:
 	rm -rf $(VENV) build dist wheelhouse .cache

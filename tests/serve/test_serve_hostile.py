@@ -71,7 +71,14 @@ def test_what_is_no_request(server, body, words):
         ({"stop": ["\ud800"]}, "lone surrogate"),
         ({"model": "\ud800"}, "which is served here, got '\\ud800'"),
         ({"\ud800": 1}, "'\\ud800' is not a parameter here"),
-        ({"response_format": {"type": "xml"}}, "response_format.type"),
+        ({"response_format": {"type": "xml"}}, 'response_format.type: expected "text", "json_object" or "json_schema", got the string'),
+        ({"response_format": {"type": "json_schema"}}, "response_format.json_schema: expected an object, got nothing"),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"schema": {"type": "string", "pattern": "a"}}}},
+            "json_schema.schema: ",
+        ),
+        ({"response_format": {"type": "json_schema", "json_schema": {"schema": {"$ref": "#"}}}}, "json_schema.schema: "),
+        ({"response_format": {"type": "text", "json_schema": {}}}, "'response_format.json_schema' is not a parameter here"),
         ({"affect": "yes"}, "affect: expected a boolean"),
     ],
 )

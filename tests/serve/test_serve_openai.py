@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
 
 import numpy as np
 import openai
@@ -16,6 +18,7 @@ import pytest
 from affectrt.dialogue import Dialogue, Turn
 from affectrt.serve import Server
 from openai import AsyncOpenAI, OpenAI
+from pydantic import BaseModel, Field
 from serve_tools import ENDLESS, MODEL, finishes, until
 
 HELLO = [{"role": "system", "content": "You are a kind friend."}, {"role": "user", "content": "I lost my keys."}]
@@ -130,6 +133,32 @@ def test_a_later_system_message_reaches_the_model_before_the_words_that_follow_i
     done = client.chat.completions.create(model=MODEL, messages=messages, temperature=0, max_tokens=8)
     alone = dialogue.conversation(HELLO[0]["content"], turns=[Turn(HELLO[1]["content"], "Oh.")])
     assert done.choices[0].message.content == alone.reply("So?", note="I look sad.", sampling=_greedy(dialogue, 8)).read()
+
+
+class Feeling(BaseModel):
+    """What the client wants to know."""
+
+    emotion: Literal["joy", "sadness", "anger"]
+    strength: int = Field(ge=0, le=10)
+
+
+@pytest.mark.parametrize("more", [{}, {"temperature": 1.5, "seed": 3}])
+def test_answers_in_the_form_of_a_schema(client, more):
+    done = client.chat.completions.parse(model=MODEL, messages=HELLO, response_format=Feeling, max_tokens=40, **more)
+    assert isinstance(done.choices[0].message.parsed, Feeling) and done.choices[0].finish_reason == "stop"
+
+
+def test_any_json_object(client):
+    for stream in (False, True):
+        done = client.chat.completions.create(
+            model=MODEL, messages=HELLO, response_format={"type": "json_object"}, max_tokens=150, temperature=2, seed=1, stream=stream
+        )
+        if stream:
+            chunks = list(done)
+            text, finish = "".join(c.choices[0].delta.content or "" for c in chunks), chunks[-1].choices[0].finish_reason
+        else:
+            text, finish = done.choices[0].message.content, done.choices[0].finish_reason
+        assert text.startswith("{") and (finish == "length" or isinstance(json.loads(text), dict))
 
 
 @pytest.mark.parametrize("stream", [False, True])

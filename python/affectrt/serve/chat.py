@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from affectrt.dialogue import AsyncReply, Conversation, Dialogue, ReplyStats, Sampling
+from affectrt.dialogue.grammar import Grammar, structured
 from affectrt.serve.errors import ApiError
 from affectrt.serve.fields import Fields, check_readable, invalid
+from affectrt.serve.forms import read_form
 from affectrt.serve.generation import Generation
 from affectrt.serve.messages import Talk, read_messages
 from affectrt.serve.settings import Limits
@@ -29,6 +32,7 @@ class ChatRequest:
 
     talk: Talk
     sampling: Sampling
+    grammar: Grammar | None
     seed: int | None
     stream: bool
     usage: bool
@@ -52,7 +56,8 @@ class ChatRequest:
         members = Fields(body)
         check_model(members, dialogue.pack.name)
         talk = read_messages(members.any("messages"), limits.messages)
-        sampling = _sampling(members, dialogue.sampling)
+        grammar = read_form(members.of("response_format", dict))
+        sampling = _sampling(members, dialogue.sampling if grammar is None else structured(dialogue.sampling))
         seed = members.of("seed", int)
         if seed is not None and not 0 <= seed < 2**32 - 1:
             raise invalid("seed", "an integer in [0, 2**32 - 2]", seed)
@@ -61,7 +66,7 @@ class ChatRequest:
         asked = members.of("affect", bool)
         _refuse_what_is_not_here(members)
         members.done()
-        return cls(talk, sampling, seed, stream, usage, affect if asked is None else asked)
+        return cls(talk, sampling, grammar, seed, stream, usage, affect if asked is None else asked)
 
 
 def check_model(members: Fields, name: str) -> None:
@@ -121,11 +126,6 @@ def _include_usage(value: Any, stream: bool) -> bool:
 
 def _refuse_what_is_not_here(members: Fields) -> None:
     """Parameters of OpenAI's that change an answer are taken only where they change nothing."""
-    form = members.of("response_format", dict)
-    if form is not None:
-        options = Fields(form, "response_format")
-        options.only("type", ("text",), "this version has no constrained answers")
-        options.done()
     members.only("n", (1,), "one answer a request")
     members.only("logprobs", (False,), "probabilities are not told")
     members.only("top_logprobs", (0,), "probabilities are not told")
@@ -160,7 +160,8 @@ class Chat:
         """Answer one request."""
         service = self._service
         body = await read_json(receive, service.limits)
-        request = ChatRequest.read(body, service.dialogue, service.limits, affect=_asked(scope))
+        # In a thread: a large schema takes its time to become a grammar.
+        request = await asyncio.to_thread(ChatRequest.read, body, service.dialogue, service.limits, affect=_asked(scope))
         if request.affect and service.text is None:
             raise ApiError(400, "affect: this server has no pack for emotions of text", param="affect", code="unsupported_parameter")
         await while_connected(receive, self._answer(request, send))
@@ -170,7 +171,9 @@ class Chat:
         affect = await service.read_affect(request.talk.text) if request.affect else None
 
         def begin(conversation: Conversation) -> AsyncReply:
-            return conversation.areply(request.talk.text, note=request.talk.note, sampling=request.sampling, seed=request.seed)
+            return conversation.areply(
+                request.talk.text, note=request.talk.note, sampling=request.sampling, seed=request.seed, grammar=request.grammar
+            )
 
         head: dict[str, Any] = {
             "id": f"chatcmpl-{secrets.token_hex(12)}",
@@ -214,6 +217,8 @@ async def _stream(events: EventStream, head: dict[str, Any], made: Generation, u
 
 
 def _finish(stats: ReplyStats) -> str:
+    if stats.finish not in _FINISH:  # "grammar": none of the model's tokens fits
+        raise ApiError(500, f"the answer has come to no end: it ended with {stats.finish!r}", code=stats.finish, kind="server_error")
     return _FINISH[stats.finish]
 
 
