@@ -93,6 +93,16 @@ def test_what_was_said_in_sadness_comes_back_with_the_mood(start):
     assert texts["My dog Bruno died last week."].recalled_ns == clock.now_ns
 
 
+def test_a_feeling_is_told_only_if_it_was_clear(start):
+    bot = start(Clock())
+    bot.memory.add(
+        "My dog Bruno barks.", partner="anna", stamp_ns=1, emotion={"sadness": 0.1, "joy": 0.13, "trust": 0.12, "surprise": 0.17}
+    )
+    bot.memory.add("I live in Lisbon.", partner="anna", stamp_ns=1, emotion={"joy": 0.3, "trust": 0.2})
+    assert "feeling" not in say(bot, "My dog Bruno barks a lot.", SECOND).note.split("\n")[0]
+    assert 'feeling joyful: "I live in Lisbon."' in say(bot, "Where in Lisbon do I live?", 500 * SECOND).note
+
+
 def look(bot, label, valence, arousal, stamp_ns, confidence=0.8):
     probs = [0.8 if one == label else 0.2 / 6 for one in art.labels.taxonomy("ekman").labels]
     for i in range(10):

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 STATE, STATE_VERSION = "affect", 1
 _STRONG_MOOD = 0.4
 """Of the mass of the state's labels, that which is a feeling; with less a mood alone brings nothing up."""
+_CLEAR = 0.5
+"""Part of a memory's emotion that one feeling must have to be told."""
 _MOOD_PAUSE_NS = 3_600_000_000_000
 """From one memory that a mood alone brought up to the next: a low mood is not to be fed with one sorrow after the other."""
 _CANDIDATES = 20
@@ -154,7 +156,8 @@ class Remembrance:
         of = None if memory.partner == self.partner else memory.partner
         said = memory.kind == "utterance"
         strongest = max(range(len(EMOTIONS)), key=memory.emotion.__getitem__)
-        felt = EMOTIONS[strongest] if said and memory.emotion[strongest] > 0 else None
+        clear = 0 < memory.emotion[strongest] >= _CLEAR * sum(memory.emotion)  # a wrong "feeling sad" is worse than none
+        felt = EMOTIONS[strongest] if said and clear else None
         return MemoryLine(memory.text, when, said, of, felt)
 
 
