@@ -48,7 +48,7 @@ from reply_check import Verdict, check, paired, wilson
 BOUNDS = {"assembly_ms": ("<=", 3.0)}
 ARMS = ("bare", "persona", "conditioned")
 REFLECTING = (Strategy.REFLECTION, Strategy.RESTATEMENT)
-MAX_TOKENS = 64
+MAX_TOKENS = 48
 
 
 def main() -> int:

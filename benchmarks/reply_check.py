@@ -48,7 +48,9 @@ def _any_of(*phrases: str) -> re.Pattern[str]:
 
 
 # What an assistant says whatever it is told: no feeling of anybody's.
-_SERVICE = re.compile(r"\bdon't worry\b|\b(?:happy|glad|pleased|pleasure|delighted|thrilled|love|hope|excited) to (?!hear|see|know)\w+", re.IGNORECASE)
+_SERVICE = re.compile(
+    r"\bdon't worry\b|\b(?:happy|glad|pleased|pleasure|delighted|thrilled|love|hope|excited) to (?!hear|see|know)\w+", re.IGNORECASE
+)
 _VERY = "(?:so |really |very |just |absolutely )?"
 _HARD = "(?:hard|tough|difficult|frustrating|painful|scary|awful|terrible|rough)"
 _PLEASANT = _any_of(

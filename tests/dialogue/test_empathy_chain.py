@@ -82,7 +82,7 @@ def test_one_emotion_reaches_the_prompt_and_the_face():
         prompt = assemble([TurnLayer(SAID), chain.state, chain.strategy])
         if emotion != "neutral":
             assert prompt.note.startswith(f"You hear that I sound {feeling_word(emotion)}.\n")
-        assert prompt.note.endswith("How to answer: Listen. And nod.")
+        assert prompt.note.endswith("Listen. And nod.")
         assert answer_to(expression_of(chain.emotion, 0.0, 0.0)).name
     assert EmpathyChain().state.render() == "" and EmpathyChain().strategy is None
 

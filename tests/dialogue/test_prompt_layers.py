@@ -56,7 +56,7 @@ def test_the_whole_prompt():
         'You remember that I said 3 days ago, feeling nervous: "My exam is on Monday."\n'
         'You remember from last week: "Likes tea."\n'
         'You see that I look sad and hear that I sound disappointed. It is about "failed again".\n'
-        "How to answer: Name the feeling that you hear in what they say, gently, and let them correct you."
+        "Name the feeling that you hear in what I say, gently, and let me correct you."
     )
     assert prompt.words == "I failed again."
     assert prompt.turn == f"{prompt.note}\n\n{prompt.words}"
@@ -165,7 +165,7 @@ def test_whatever_is_said_the_prompt_can_be_taken_apart(words, memory, cause, wh
     assert blank and said == prompt.words == paragraph(words) and "\n\n" not in said
     lines = note.split("\n")
     assert lines[0].startswith("You remember that ") and lines[1].startswith("You remember of ")
-    assert lines[-1] == f"How to answer: {Strategy.QUESTION.prompt}"
+    assert lines[-1] == Strategy.QUESTION.prompt
     assert len(lines) in (3, 4) and all(line.startswith("You see that I look ") or line.startswith("It is about ") for line in lines[2:-1])
     for line in lines[:2]:
         before, memory_quoted = line.split(': "', 1)

@@ -2,7 +2,7 @@
 
 Every part takes the language model as a function, so that anything may stand in for it.
 
-decide_emotion(text, probs, labels, choose)            # HEF: the classifier's likeliest first -> EmotionDecision
+decide_emotion(text, probs, labels, chooser(dialogue)) # HEF: the classifier's likeliest first -> EmotionDecision
 cause_words(text, score)                               # what carries the feeling, word for word -> Quotes
 chain_of_empathy(text, ask, emotions=labels)           # scenario, emotion, cause, goal, response -> EmpathyChain
 compose(prompt, STIMULI["EP02"])                       # EmotionPrompt
@@ -10,7 +10,7 @@ TASKS["emotions"].prompt(text)                         # EmoLLMs, with .grammar(
 """
 
 from affectrt.dialogue.conditioning.cause_words import cause_words
-from affectrt.dialogue.conditioning.decision import REFUSAL, Choose, EmotionDecision, decide_emotion
+from affectrt.dialogue.conditioning.decision import REFUSAL, Choose, EmotionDecision, chooser, decide_emotion
 from affectrt.dialogue.conditioning.emollms import TASKS, EmotionTask
 from affectrt.dialogue.conditioning.empathy import STAGES, Ask, EmpathyChain, chain_of_empathy, chain_schema, parse_chain
 from affectrt.dialogue.conditioning.stimuli import EMOTION_PROMPT, NEGATIVE, STIMULI, Effect, Stimulus, compose, effect, overhead
@@ -32,6 +32,7 @@ __all__ = [
     "cause_words",
     "chain_of_empathy",
     "chain_schema",
+    "chooser",
     "compose",
     "decide_emotion",
     "effect",

@@ -10,16 +10,35 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from affectrt.dialogue.prompt import feeling_word, quoted
 from affectrt.dialogue.text import check_text
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 Choose = Callable[[str, Sequence[str]], str]
-"""A question and the answers allowed, at least two, to one of them: `lambda question, options: dialogue.ask(question,
-grammar=Grammar.choice(options))`, or a fake."""
+"""A question and the answers allowed, at least two, to one of them: `chooser(dialogue)`, or a fake."""
 
 REFUSAL = "none of these"
 _LONGEST = 600
+
+
+class Likelihoods(Protocol):
+    """What `chooser` asks of a language model; `Dialogue` is one."""
+
+    def choose(self, system: str | None, text: str, choices: Sequence[str]) -> NDArray[np.float32]: ...  # noqa: D102
+
+
+def chooser(model: Likelihoods, system: str | None = None) -> Choose:
+    """Takes the answer that the model finds likeliest; of equals the first. `system`: the system message of the question."""
+
+    def choose(question: str, options: Sequence[str]) -> str:
+        return options[int(model.choose(system, question, options).argmax())]
+
+    return choose
 
 
 @dataclass(frozen=True, slots=True)

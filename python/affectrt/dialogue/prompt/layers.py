@@ -205,7 +205,7 @@ class StrategyLayer:
 
     def render(self) -> str:
         """As it stands in the prompt."""
-        return f"How to answer: {one_line(self.text)}"
+        return one_line(self.text)
 
 
 @dataclass(frozen=True, slots=True)

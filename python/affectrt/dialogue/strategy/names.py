@@ -22,7 +22,7 @@ class Strategy(str, Enum):
 
     @property
     def prompt(self) -> str:
-        """What to tell the language model, in our own words."""
+        """What to tell the language model, in our own words; in the person's voice, since it stands in their turn."""
         return _PROMPTS[self]
 
     @property
@@ -57,12 +57,12 @@ _BY_NAME = {one.value.lower(): one for one in STRATEGIES}
 
 # A machine has no past to tell of: self-disclosure is kept to what is true of it.
 _PROMPTS = {
-    Strategy.QUESTION: "Ask one open question, so that they can tell you more about it.",
-    Strategy.RESTATEMENT: "Say back in your own short words what they told you.",
-    Strategy.REFLECTION: "Name the feeling that you hear in what they say, gently, and let them correct you.",
-    Strategy.SELF_DISCLOSURE: "Say something true about yourself as a machine that shows you follow them; claim no feelings and no past.",
-    Strategy.AFFIRMATION: "Tell them what they did well or have the strength for, and that their feeling is all right.",
-    Strategy.SUGGESTIONS: "Offer one small thing that they could try, and leave the choice to them.",
+    Strategy.QUESTION: "Ask me one open question, so that I can tell you more about it.",
+    Strategy.RESTATEMENT: "Say back in your own short words what I told you.",
+    Strategy.REFLECTION: "Name the feeling that you hear in what I say, gently, and let me correct you.",
+    Strategy.SELF_DISCLOSURE: "Say something true about yourself as a machine that shows you follow me; claim no feelings and no past.",
+    Strategy.AFFIRMATION: "Tell me what I did well or have the strength for, and that my feeling is all right.",
+    Strategy.SUGGESTIONS: "Offer me one small thing that I could try, and leave the choice to me.",
     Strategy.INFORMATION: "Give one plain fact that helps here, only if you are sure of it.",
     Strategy.OTHERS: "Answer kindly in a few words.",
 }
