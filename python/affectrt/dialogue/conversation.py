@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import secrets
 import threading
 import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 
+from affectrt._core import CancelFlag
 from affectrt.dialogue.cache import Slot
 from affectrt.dialogue.grammar import Grammar, structured
 from affectrt.dialogue.reply import AsyncReply, Reply, Turn
 from affectrt.dialogue.runtime import Runtime
 from affectrt.dialogue.sampling import Sampling
+from affectrt.dialogue.summary import summarise, summary_line, summary_tokens
 from affectrt.dialogue.template import Message, Prompt
 from affectrt.dialogue.text import check_text
 from affectrt.errors import EngineError
@@ -24,8 +27,18 @@ class Conversation:
     May be used from several threads; one reply runs at a time.
     """
 
-    def __init__(self, runtime: Runtime, system: str | None, sampling: Sampling, seed: int | None, turns: Sequence[Turn] = ()) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        system: str | None,
+        sampling: Sampling,
+        seed: int | None,
+        turns: Sequence[Turn] = (),
+        *,
+        summarise: bool = True,
+    ) -> None:
         self._runtime = runtime
+        self._summarise = summarise
         self._sampling = sampling
         self._seed = seed
         self._system = check_text(system, "system") if system is not None else None
@@ -33,6 +46,7 @@ class Conversation:
         self._lock = threading.RLock()
         self._turns: list[Turn] = list(turns)
         self._first = 0  # older turns have left the context
+        self._summary: str | None = None  # of those
         self._running: weakref.ref[Reply] | None = None
 
     @property
@@ -52,6 +66,12 @@ class Conversation:
         with self._lock:
             return len(self._turns) - self._first
 
+    @property
+    def summary(self) -> str | None:
+        """What the model was left to know of the turns that are no longer in its context, in its own words; None without such."""
+        with self._lock:
+            return self._summary
+
     def reply(
         self,
         text: str,
@@ -66,7 +86,8 @@ class Conversation:
         """Answer `text`.
 
         When the conversation outgrows the context, its oldest turns leave the prompt, never the system message, and a quarter more than
-        needed, so that it does not happen at every turn.
+        needed, so that it does not happen at every turn. Before the first piece the model then sums them up in a line, which stays in the
+        prompt (`summary`); if nothing comes of that, they leave without one (`stats.overflow`).
 
         Args:
             text: What the user says. Control tokens spelled in it are plain text to the model.
@@ -93,7 +114,9 @@ class Conversation:
             self._refuse_second()
             said = f"{note}\n\n{text}" if note else text
             prompt, dropped = self._fit(said, settings.max_tokens)
-            self._first += dropped
+            prepare = None
+            if dropped:
+                prepare = functools.partial(self._overflow, said, self._first + dropped, settings.max_tokens, prompt)
             me = weakref.ref(self)
 
             def on_end(reply: Reply) -> None:
@@ -110,6 +133,7 @@ class Conversation:
                 seed=chosen,
                 grammar=grammar,
                 dropped_turns=dropped,
+                prepare=prepare,
                 lock=self._lock,
                 on_end=on_end,
             )
@@ -140,6 +164,7 @@ class Conversation:
             self._refuse_second()
             self._turns.clear()
             self._first = 0
+            self._summary = None
             self._runtime.forget(self._slot)
 
     def _refuse_second(self) -> None:
@@ -150,27 +175,48 @@ class Conversation:
             raise EngineError("a reply of this conversation is still running: iterate it to its end, or cancel() it first")
         running.close()  # cancelled, and its reader has not come back yet
 
-    def _messages(self, first: int, said: str) -> list[Message]:
-        messages = [Message("system", self._system)] if self._system is not None else []
+    def _messages(self, first: int, said: str, summary: str | None) -> list[Message]:
+        talk = []
         for turn in self._turns[first:]:
-            messages.append(Message("user", f"{turn.note}\n\n{turn.user}" if turn.note else turn.user))
-            messages.append(Message("assistant", turn.assistant, turn.tokens))
-        return [*messages, Message("user", said)]
+            talk.append(Message("user", f"{turn.note}\n\n{turn.user}" if turn.note else turn.user))
+            talk.append(Message("assistant", turn.assistant, turn.tokens))
+        talk.append(Message("user", said))
+        if summary is not None:
+            talk[0] = Message("user", f"{summary_line(summary)}\n\n{talk[0].content}")
+        return [Message("system", self._system), *talk] if self._system is not None else talk
+
+    def _overflow(self, said: str, first: int, max_tokens: int, without: Prompt, flag: CancelFlag) -> tuple[Prompt, str] | None:
+        """The prompt from the turn `first` on, with a summary of those before if that works; None if cancelled meanwhile."""
+        summary, prompt = None, without
+        if self._summarise:
+            summary = summarise(self._runtime, self._summary, self._turns[self._first : first], flag)
+            if flag.is_set():
+                return None
+        if summary is not None:
+            prompt = self._runtime.template.prompt(self._messages(first, said, summary))
+            if len(prompt.tokens) > self._room(max_tokens):
+                summary, prompt = None, without
+        self._first, self._summary = first, summary
+        return prompt, "dropped" if summary is None else "summarised"
+
+    def _room(self, max_tokens: int) -> int:
+        """The longest prompt."""
+        capacity = self._runtime.context.capacity
+        return capacity - min(max_tokens, capacity // 4)
 
     def _fit(self, said: str, max_tokens: int) -> tuple[Prompt, int]:
         """The prompt, and how many turns had to leave for it."""
-        capacity = self._runtime.context.capacity
-        room = capacity - min(max_tokens, capacity // 4)
+        room = self._room(max_tokens)
         template = self._runtime.template
         self._refuse_huge(said, room)
         first, limit = self._first, room
         while True:
-            prompt = template.prompt(self._messages(first, said))
+            prompt = template.prompt(self._messages(first, said, self._summary if first == self._first else None))
             if len(prompt.tokens) <= limit or (first == len(self._turns) and len(prompt.tokens) <= room):
                 return prompt, first - self._first
             if first == len(self._turns):
                 break
-            first, limit = first + 1, room * 3 // 4
+            first, limit = first + 1, room * 3 // 4 - summary_tokens(self._runtime.context.capacity)
         text_tokens = len(self._runtime.model.tokenize(said))
         raise ValueError(self._too_long(f"{text_tokens} tokens long ({len(prompt.tokens)} with the system message)", room))
 

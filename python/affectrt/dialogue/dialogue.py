@@ -106,13 +106,16 @@ class Dialogue:
         self._runtime = Runtime(model, Context(model, context_tokens=tokens, threads=threads or native.default_threads()), chat)
         self._asker = Asker(self._runtime)
 
-    def conversation(self, system: str | None = None, *, sampling: Sampling | None = None, turns: Sequence[Turn] = ()) -> Conversation:
+    def conversation(
+        self, system: str | None = None, *, sampling: Sampling | None = None, turns: Sequence[Turn] = (), summarise: bool = True
+    ) -> Conversation:
         """Start a conversation, or go on with an earlier one.
 
         Args:
             system: Who the model is to be and what it knows; None leaves that to the model's template.
             sampling: Instead of the Dialogue's settings.
             turns: What was said before, such as the `turns` of a conversation with the same model, oldest first.
+            summarise: Let the model sum up the turns that no longer fit the context, rather than drop them; it takes a second or so then.
 
         Raises:
             TypeError, ValueError: `system`, or a text of `turns`, is not readable.
@@ -122,7 +125,7 @@ class Dialogue:
             check_text(turn.user, "the user's text of a turn")
             if turn.note:
                 check_text(turn.note, "the note of a turn")
-        return Conversation(self._runtime, system, sampling or self._sampling, self._seed, turns)
+        return Conversation(self._runtime, system, sampling or self._sampling, self._seed, turns, summarise=summarise)
 
     def answer(
         self,

@@ -41,6 +41,8 @@ class ReplyStats:
     """How many old turns had to leave the context for this reply."""
     seed: int
     """Give it again to get the same reply in the same conversation."""
+    overflow: str = ""
+    """What became of the dropped turns: "summarised" in the prompt, or "dropped" without; "" if there are none, or not yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +75,17 @@ class Reply(Iterator[str]):
         seed: int,
         grammar: Grammar | None = None,
         dropped_turns: int = 0,
+        prepare: Callable[[CancelFlag], tuple[Prompt, str] | None] | None = None,
+        flag: CancelFlag | None = None,
         lock: threading.RLock,  # type: ignore[valid-type,unused-ignore]
         on_end: Callable[[Reply], None],
     ) -> None:
-        """Made by `Conversation.reply`."""
+        """Made by `Conversation.reply`. `prepare` makes the final prompt, and says what became of old turns, when it is first needed."""
         self._runtime, self._slot, self._prompt = runtime, slot, prompt
         self._sampling, self._seed, self._dropped, self._grammar = sampling, seed, dropped_turns, grammar
         self._lock, self._on_end = lock, on_end
-        self._flag = CancelFlag()
+        self._prepare, self._overflow = prepare, ""
+        self._flag = flag if flag is not None else CancelFlag()
         self._stream = TextStream(sampling.stop)
         self._sampler: Sampler | None = None
         self._sequence: list[int] = list(prompt.tokens)
@@ -194,6 +199,7 @@ class Reply(Iterator[str]):
             finish=self._finish,
             dropped_turns=self._dropped,
             seed=self._seed,
+            overflow=self._overflow,
         )
 
     def as_turn(self, user: str, note: str) -> Turn | None:
@@ -212,6 +218,8 @@ class Reply(Iterator[str]):
         runtime, first = self._runtime, self._sampler is None
         start = time.perf_counter_ns()
         try:
+            if first and not self._prepared():
+                return ""
             if first:
                 self._sampler = self._make_sampler()
                 self._slot.running = True
@@ -252,6 +260,17 @@ class Reply(Iterator[str]):
         elif len(self._sequence) > runtime.context.capacity:
             self._finish = "context"
         return piece + self._stream.close() if self._finish else piece
+
+    def _prepared(self) -> bool:
+        """Make the final prompt; False if cancelled meanwhile."""
+        if self._prepare is not None:
+            prepared, self._prepare = self._prepare(self._flag), None
+            if prepared is None:
+                self._finish = "cancelled"
+                return False
+            self._prompt, self._overflow = prepared
+            self._sequence = list(self._prompt.tokens)
+        return True
 
     def _make_sampler(self) -> Sampler:
         model = self._runtime.model
