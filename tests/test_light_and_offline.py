@@ -25,6 +25,8 @@ HEAVY = [
     "PIL",
     "av",
     "matplotlib",
+    "starlette",
+    "uvicorn",
 ]
 
 IMPORT = f"""

@@ -24,7 +24,7 @@ from affectrt.bench import machine
 OK, NOTE, PROBLEM = "ok", "note", "problem"
 PROBE_TIMEOUT_S = 60.0
 LOW_DISK_MB = 500.0
-EXTRAS = ("dialogue", "video", "plot")
+EXTRAS = ("dialogue", "video", "plot", "serve")
 """Parts of affectrt that not everybody installs."""
 
 ORT_DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml", "onnxruntime-training")
