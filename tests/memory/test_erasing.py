@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -210,6 +212,19 @@ def test_a_reader_in_the_way_is_told_and_the_rest_done_later(open_store: Open) -
         assert caught.value.reason == "busy" and store.count() == 60
         connection.execute("COMMIT")
     assert store.erase([]) == () and traces(store.path, "zirkon", "zirkon 5") == []
+
+
+def test_erasing_waits_for_another_programs_checkpoint(open_store: Open) -> None:
+    store = open_store(timeout_s=30)
+    id_ = store.add(SECRET, partner="anna").id
+    # SQLite's lock for it: byte 121 of the shared memory. It gives up there at once, whatever the time-out.
+    hold = (
+        "import fcntl, sys, time; f = open(sys.argv[1], 'r+b'); fcntl.lockf(f, fcntl.LOCK_EX, 1, 121); print(flush=True); time.sleep(0.5)"
+    )
+    with subprocess.Popen([sys.executable, "-c", hold, f"{store.path}-shm"], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None and other.stdout.readline()
+        assert store.erase([id_]) == (id_,)
+    assert traces(store.path, "zirkon", SECRET) == []
 
 
 def test_a_full_disk_in_the_way_is_told_too(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 from affectrt import MemoryStore, StoreError
-from affectrt.memory import COMBINATIONS, EMOTIONS, Encoder, NewMemory, recalling
+from affectrt.memory import COMBINATIONS, EMOTIONS, Encoder, NewMemory, index, recalling
+from affectrt.memory.rows import vectors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from memory_tools import DAY_NS, DIMENSIONS, WORDS, Clock, bag_of_words
@@ -339,3 +342,19 @@ def test_the_index_survives_growth_and_erasing(store: MemoryStore) -> None:
     for name, column in index._columns.items():
         assert not column[len(index) :].any(), name
     assert len(EMOTIONS) == index.column("emotions").shape[1]
+
+
+def test_what_another_program_erases_while_the_vectors_are_read_is_no_damage(open_store: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_store()
+    one, two = store.add("bees", partner="a").id, store.add("bees too", partner="a").id
+
+    def erased_meanwhile(*args: Any) -> Any:
+        with contextlib.closing(sqlite3.connect(store.path)) as other, other:
+            other.execute("DELETE FROM vectors WHERE memory = ?", (one,))
+            other.execute("DELETE FROM memories WHERE id = ?", (one,))
+        return vectors(*args)
+
+    monkeypatch.setattr(index, "vectors", erased_meanwhile)
+    assert [hit.memory.id for hit in store.recall("bees", partner="a").hits] == [two]
+    monkeypatch.undo()
+    assert [hit.memory.id for hit in store.recall("bees", partner="a").hits] == [two] and len(store._index or ()) == 1

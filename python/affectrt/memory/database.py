@@ -12,6 +12,7 @@ import contextlib
 import os
 import sqlite3
 import threading
+import time
 import urllib.parse
 import weakref
 from collections.abc import Iterator
@@ -35,6 +36,8 @@ _REASONS = (
     # Of our own statements over our own tables.
     (("no such", "has no column", "constraint failed", "mismatch", "already exists"), "corrupt", "the file is damaged"),
 )
+
+_AGAIN_S = 0.02
 
 _open: weakref.WeakSet[Database] = weakref.WeakSet()
 _orphans: list[Any] = []  # connections of the parent process, which a child must neither use nor close
@@ -202,6 +205,17 @@ class Database:
             yield self._use()
 
     @contextlib.contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """As `read`; what several statements read is of one moment, whatever other programs write meanwhile."""
+        with self.read() as connection:
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                with contextlib.suppress(self._errors):
+                    connection.execute("ROLLBACK")
+
+    @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
         """The turn to write, while others may read. Never to be taken under `read`, or two threads could wait for each other."""
         with self._turn:
@@ -254,9 +268,19 @@ class Database:
     def _scrub(self, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()  # gives room on a disk that is nearly full
-        connection.execute("VACUUM")  # overwriting alone is not enough: when SQLite moves rows between pages, copies stay behind
-        if connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-            raise StoreError(f"{self.path}: another program still reads the log; waited {self.timeout_s:g} s", "busy")
+        until = time.monotonic() + self.timeout_s  # beside a checkpoint of another program SQLite gives up at once
+        while True:
+            try:
+                connection.execute("VACUUM")  # overwriting alone is not enough: when SQLite moves rows between pages, copies stay behind
+                break
+            except self._errors as error:
+                if "is locked" not in str(error) or time.monotonic() >= until:
+                    raise
+            time.sleep(_AGAIN_S)
+        while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+            if time.monotonic() >= until:
+                raise StoreError(f"{self.path}: another program still reads the log; waited {self.timeout_s:g} s", "busy")
+            time.sleep(_AGAIN_S)
 
     def problems(self) -> list[str]:
         """What SQLite's own full check finds wrong; empty: nothing. Reads the whole file."""

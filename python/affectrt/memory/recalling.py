@@ -163,6 +163,10 @@ class Recalling(Remembering):
 
     def _loaded(self, connection: sqlite3.Connection, words: bool) -> VectorIndex | None:
         """The index in step with the file, or None if there is nothing to search; words: whether our encoder's vectors come to it."""
+        with self._db.snapshot():
+            return self._load(connection, words)
+
+    def _load(self, connection: sqlite3.Connection, words: bool) -> VectorIndex | None:
         if words and not self._check_encoder(connection):
             return None
         version, kept = self._db.changes_of_others(), self._kept_encoder(connection)

@@ -204,7 +204,7 @@ class Remembering(StoreBase):
     def check(self) -> list[str]:
         """Everything that is wrong with the file, in words; an empty list if it is sound. Reads all of it."""
         problems = self._db.problems()
-        with self._db.read() as connection, contextlib.suppress(StoreError):  # told by the walk below or by SQLite above
+        with self._db.snapshot() as connection, contextlib.suppress(StoreError):  # told by the walk below or by SQLite above
             encoder = self._kept_encoder(connection)
             dimensions = encoder.dimensions if encoder else 0
             for (id_,) in connection.execute("SELECT id FROM memories ORDER BY id").fetchall():
