@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import functools
+import os
 import secrets
 import threading
 import weakref
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from affectrt._core import CancelFlag
+from affectrt.dialogue import kept
 from affectrt.dialogue.cache import Slot
 from affectrt.dialogue.grammar import Grammar, structured
 from affectrt.dialogue.reply import AsyncReply, Reply, Turn
@@ -166,6 +169,46 @@ class Conversation:
             self._first = 0
             self._summary = None
             self._runtime.forget(self._slot)
+
+    def save_cache(self, path: str | os.PathLike[str], *, key: bytes | None = None) -> bool:
+        """Write what the cache holds of this conversation to a file, for `load_cache` in a later run; False if it holds nothing.
+
+        The file is not encrypted, and the tokens in it can be read back as words: it is readable by its owner only, appears whole or not at
+        all, and is to be deleted with the conversation. It takes some 23 KB a token for the default model.
+
+        Args:
+            path: The file; one that is there is replaced.
+            key: At least 16 bytes, to seal it with: then only who has the key can make one that `load_cache` takes.
+
+        Raises:
+            TypeError, ValueError: `key` is none.
+            EngineError: A reply is still running; or the Dialogue is closed.
+            OSError: The file cannot be written.
+        """
+        with self._lock:
+            self._refuse_second()
+            return kept.save(self._runtime, self._slot, Path(path), kept.check_key(key))
+
+    def load_cache(self, path: str | os.PathLike[str], *, key: bytes | None = None) -> bool:
+        """Take over what `save_cache` wrote; True if there was something. What was said comes from `turns=` of `Dialogue.conversation`.
+
+        Of the file as much is used as the next prompt has in common with it: all before the new text, or the system message at least.
+        A file that is missing, damaged, sealed with another key, or of another model, device or version is passed over, with a note in
+        the log `affectrt.dialogue`. Without a key, take files only from a folder that nobody else can write to: llama.cpp trusts them.
+
+        Raises:
+            TypeError, ValueError: `key` is none.
+            EngineError: A reply is still running; or the Dialogue is closed.
+        """
+        with self._lock:
+            self._refuse_second()
+            self._runtime.check_open()
+            slot = kept.load(self._runtime, Path(path), kept.check_key(key))
+            if slot is None:
+                return False
+            self._runtime.forget(self._slot)
+            self._slot = slot
+            return True
 
     def _refuse_second(self) -> None:
         running = self._running() if self._running is not None else None

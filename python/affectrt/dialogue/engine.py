@@ -21,6 +21,7 @@ from affectrt._core import CancelFlag
 from affectrt.dialogue import native
 from affectrt.dialogue.sampling import Sampling
 from affectrt.errors import DeviceError, EngineError, PackError
+from affectrt.packs.cache import sha256_of
 
 # Between batches others have their turn, and on a GPU, which does not poll it, the cancel flag is looked at.
 _CPU_BATCH_TOKENS, _GPU_BATCH_TOKENS = 64, 256
@@ -40,6 +41,7 @@ class Model:
             DeviceError: This build of llama.cpp has no such device.
             ValueError: `device` is none of "auto", "cpu", "cuda:N".
         """
+        self._path = path
         gpu = _gpu_index(device)
         check_gguf(path)
         self._llama = llama = native.load()
@@ -98,6 +100,11 @@ class Model:
     def attributes(self, token: int) -> int:
         """The token's llama_token_attr bits."""
         return int(self._llama.llama_vocab_get_attr(self.vocab, token))
+
+    @functools.cached_property
+    def sha256(self) -> str:
+        """The hash of the file, read when first asked for: half a second for a gigabyte."""
+        return sha256_of(self._path)
 
     @functools.cached_property
     def turn_ends(self) -> list[int]:
