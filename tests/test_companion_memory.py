@@ -323,3 +323,31 @@ def test_hardly_a_feeling_is_no_emotion_to_remember_by():
     vector = emotion_vector(mood.at(0))
     assert EMOTIONS[int(vector.argmax())] == "sadness" and vector.shape == (8,)
     assert emotion_vector(mood.at(1800 * SECOND)) is None
+
+
+def test_good_news_after_a_sad_sentence_is_not_kept_as_sad(start):
+    bot = start(Clock())
+    say(bot, "My dog Bruno died last week, I am so sad.", 10 * SECOND)
+    say(bot, "I passed my driving test!", 15 * SECOND)  # which the reader takes for neutral
+    sad, other = (memory.emotion for memory in bot.memory.memories())
+    assert EMOTIONS[max(range(8), key=sad.__getitem__)] == "sadness" and not any(other)
+    assert bot.state.valence < -0.2  # the state goes on
+
+
+def test_a_face_tells_what_was_felt_at_neutral_words(start):
+    bot = start(Clock())
+    bot.observe(Evidence("face", 20 * SECOND, 0.9, valence=-0.7, arousal=-0.3, taxonomy="fer7", probs=(0, 0, 0, 0, 1, 0, 0), label="sad"))
+    say(bot, "The table is made of wood.", 20 * SECOND)
+    (memory,) = bot.memory.memories()
+    assert EMOTIONS[max(range(8), key=memory.emotion.__getitem__)] == "sadness"
+
+
+def test_small_talk_reminds_of_nothing(start):
+    clock = Clock()
+    bot = start(clock)
+    for i, text in enumerate(("Hello there.", "Yes.", "I live in Lisbon.")):
+        say(bot, text, (10 + i) * SECOND)
+    clock.now_ns += DAY
+    bot = start(clock)
+    assert say(bot, "Hello there.", 10 * SECOND).memories == ()
+    assert [hit.memory.text for hit in say(bot, "Do I live in Lisbon?", 11 * SECOND).memories] == ["I live in Lisbon."]

@@ -7,10 +7,10 @@ import threading
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from affectrt.affect import Evidence
-from affectrt.companion.mood import Mood
+from affectrt.companion.mood import Mood, emotion_of_moment
 from affectrt.companion.recollection import RecallSettings, Recollection, Remembrance
 from affectrt.companion.reply import AsyncCompanionReply, CompanionReply
 from affectrt.companion.state import CompanionState, Impression, Trace
@@ -25,6 +25,10 @@ from affectrt.memory import MemoryStore
 from affectrt.memory.items import check_partner
 from affectrt.perception import Face, FaceObservation, TextEmotion, TextObservation
 from affectrt.perception.face import check_stamp
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class SeesFaces(Protocol):
@@ -230,7 +234,7 @@ class Companion:
         reply = person.conversation.reply(prompt.words, note=prompt.note, seed=seed, max_tokens=max_tokens)
         if heard is not None:
             try:
-                self._keep(person, text, heard)
+                self._keep(person, text, heard, emotion_of_moment(state.affect, observation))
             except BaseException:
                 reply.close()
                 raise
@@ -246,11 +250,11 @@ class Companion:
             sampling=reply.sampling,
         )
 
-    def _keep(self, person: _Person, text: str, heard: Recollection) -> None:
+    def _keep(self, person: _Person, text: str, heard: Recollection, emotion: NDArray[np.float32] | None) -> None:
         assert person.remembrance is not None and self.memory is not None
         person.said_ns[len(person.conversation.turns)] = self.memory.now_ns()
         person.reminded_of.update(hit.memory.partner for hit in heard.hits)
-        person.remembrance.keep(text, heard)
+        person.remembrance.keep(text, heard, emotion)
         self._keep_state(person)
 
     def _keep_state(self, person: _Person) -> None:

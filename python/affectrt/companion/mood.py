@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectrt.affect import AffectState, Evidence, Fusion, FusionSettings
-from affectrt.labels import translate_probs
+from affectrt.labels import taxonomy_of, translate_probs
+from affectrt.perception import UNKNOWN, TextObservation
 
 # Speech is stamped when it was said and read seconds later, while frames go on coming; and a memory is looked for by feelings
 # that a face's seven labels do not tell apart.
@@ -62,5 +63,24 @@ class Mood:
 
 def emotion_vector(state: AffectState) -> NDArray[np.float32] | None:
     """The state as a memory's emotion vector, (8,) float32 over Plutchik's eight; None if it is hardly a feeling."""
-    vector = translate_probs(state.probs, state.taxonomy, "plutchik8", neutral="drop")
+    return _clear(translate_probs(state.probs, state.taxonomy, "plutchik8", neutral="drop"))
+
+
+def emotion_of_moment(state: AffectState, read: TextObservation | None) -> NDArray[np.float32] | None:
+    """What is felt at the very words, as a memory's emotion vector: what the words tell, or else what is seen and heard beside them.
+
+    Not the state as a whole: in that an earlier sentence lives on, and good news that the reader takes for neutral would be kept as sad.
+    """
+    if read is not None and read.label not in (UNKNOWN, "neutral") and (known := taxonomy_of(read.labels)) is not None:
+        by_label = dict(zip(read.labels, read.probs.tolist(), strict=True))
+        probs = [min(by_label[label], 1.0) for label in known.labels]
+        return _clear(translate_probs(probs, known.name, "plutchik8", multi_label=True, neutral="drop"))
+    probs = [0.0] * len(state.labels)
+    for one in state.sources:
+        if one.source != "text" and one.label:
+            probs[state.labels.index(one.label)] += one.share
+    return _clear(translate_probs(probs, state.taxonomy, "plutchik8", neutral="drop"))
+
+
+def _clear(vector: NDArray[np.float32]) -> NDArray[np.float32] | None:
     return vector if float(vector.sum()) >= LEAST_FEELING else None

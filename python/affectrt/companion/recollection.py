@@ -28,6 +28,8 @@ _CLEAR = 0.5
 _MOOD_PAUSE_NS = 3_600_000_000_000
 """From one memory that a mood alone brought up to the next: a low mood is not to be fed with one sorrow after the other."""
 _CANDIDATES = 20
+_SPARE = 4
+"""Looked for beyond `k`, in the place of small talk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,6 @@ class Recollection:
     hits: tuple[Hit, ...]
     layer: MemoryLayer
     semantic: NDArray[np.float32]
-    emotion: NDArray[np.float32] | None
     by_mood: bool = False
     """Whether the hits came up by mood alone."""
 
@@ -113,7 +114,7 @@ class Remembrance:
         hits = tuple(unique.values())[: settings.k]
         of_mood_alone = self._of_mood(semantic, emotion, before_ns) if not hits and settings.k > 0 and emotion is not None else ()
         hits += of_mood_alone
-        return Recollection(hits, self._layer([hit.memory for hit in hits]), semantic, emotion, bool(of_mood_alone))
+        return Recollection(hits, self._layer([hit.memory for hit in hits]), semantic, bool(of_mood_alone))
 
     def _of_mood(self, semantic: NDArray[np.float32], emotion: NDArray[np.float32], before_ns: int | None) -> tuple[Hit, ...]:
         """Of what was felt alike, that which is nearest to the words; one, or none."""
@@ -130,13 +131,15 @@ class Remembrance:
         self, semantic: NDArray[np.float32], emotion: NDArray[np.float32] | None, combination: str, limit: float, before_ns: int | None
     ) -> list[Hit]:
         found = self.store.recall(
-            semantic, partner=self.partner, emotion=emotion, combination=combination, k=self.settings.k, before_ns=before_ns
+            semantic, partner=self.partner, emotion=emotion, combination=combination, k=self.settings.k + _SPARE, before_ns=before_ns
         )
-        return [hit for hit in found.hits if hit.distance <= limit] if found.combination == combination else []
+        if found.combination != combination:
+            return []
+        return [hit for hit in found.hits if hit.distance <= limit and not _small_talk(hit.memory)]
 
-    def keep(self, text: str, heard: Recollection) -> None:
-        """Remember what was said, and that the memories it brought up were called. On the disk when this returns."""
-        self.store.add(text, partner=self.partner, semantic=heard.semantic, emotion=heard.emotion)
+    def keep(self, text: str, heard: Recollection, emotion: NDArray[np.float32] | None) -> None:
+        """Remember what was said, what was felt at it, and that what it brought up was recalled. On the disk when this returns."""
+        self.store.add(text, partner=self.partner, semantic=heard.semantic, emotion=emotion)
         if heard.hits:
             self.store.strengthen([hit.memory.id for hit in heard.hits])
         if heard.by_mood:
@@ -159,6 +162,11 @@ class Remembrance:
         clear = 0 < memory.emotion[strongest] >= _CLEAR * sum(memory.emotion)  # a wrong "feeling sad" is worse than none
         felt = EMOTIONS[strongest] if said and clear else None
         return MemoryLine(memory.text, when, said, of, felt)
+
+
+def _small_talk(memory: Memory) -> bool:
+    """A greeting, a yes or a no: it is near to every other, and reminds of nothing."""
+    return memory.kind == "utterance" and len(memory.text.split()) < 4 and not any(memory.emotion)
 
 
 def _when(today: datetime.date, day: datetime.date) -> str:
