@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from affectrt.serve.kept import _key
+
 MODEL = "smollm2-135m"
 ENDLESS = {"temperature": 5.0, "top_p": 1.0, "top_k": 0, "repeat_penalty": 1.0, "max_tokens": 1500}
 """So hot that the model practically never finds the end of its answer: it goes on until the context is full."""
@@ -79,5 +81,7 @@ def until(what: Callable[[], bool], seconds: float = 20.0) -> None:
 
 def finishes(server: Any) -> list[str]:
     """How the last replies of the conversations that are kept ended, oldest first; "" where nothing had been said."""
-    kept = server._service.kept._kept.values()
-    return [conversation.turns[-1].finish if conversation.turns else "" for conversation, _ in kept]
+    kept = server._service.kept._kept
+    # Under what was said in it by the end, its last answer included: so it was over when it was put by.
+    assert all(_key(conversation.system, conversation.turns) == key for key, (conversation, _) in kept.items())
+    return [conversation.turns[-1].finish if conversation.turns else "" for conversation, _ in kept.values()]

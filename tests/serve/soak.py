@@ -57,7 +57,7 @@ def turn(client: OpenAI, chance: random.Random, messages: list[dict[str, str]]) 
         messages.clear()
 
 
-def soak(client: OpenAI, turns: int, seed: int = 1) -> list[float]:
+def soak(client: OpenAI, turns: int, seed: int = 1, *, tell: bool = False) -> list[float]:
     """Run so many turns; the resident megabytes after each tenth of them."""
     chance = random.Random(seed)
     talks: list[list[dict[str, str]]] = [[] for _ in range(12)]
@@ -66,6 +66,8 @@ def soak(client: OpenAI, turns: int, seed: int = 1) -> list[float]:
         turn(client, chance, chance.choice(talks))
         if (number + 1) % max(1, turns // 10) == 0:
             held.append(resident_mb())
+            if tell:
+                print(f"{number + 1} turns: {held[-1]:.0f} MB", flush=True)
     return held
 
 
@@ -83,9 +85,9 @@ def main() -> int:
         server = Server(dialogue, text=TextEmotion(), embedding=TextEmbedding(), port=0, limits=Limits(kept=options.kept))
         with server, OpenAI(base_url=server.url, api_key="none", max_retries=0) as client:
             soak(client, 40, seed=2)  # the conversations that are kept fill their places first
-            held = soak(client, options.turns)
+            held = soak(client, options.turns, tell=True)
     grown = held[-1] - held[0]
-    print(f"{options.turns} turns, resident MB after each tenth: {', '.join(f'{mb:.0f}' for mb in held)}; grown by {grown:.1f} MB")
+    print(f"grown by {grown:.1f} MB since the first tenth")
     return int(grown > options.most_mb)
 
 

@@ -98,7 +98,7 @@ def test_what_a_form_of_any_page_could_send_is_refused(server, kind):
 
 
 def test_a_refusal_reaches_who_is_still_sending(locked):
-    status, _, body = exchange(locked, post("/v1/chat/completions", b"x" * 3_000_000))
+    status, _, body = exchange(locked, post("/v1/chat/completions", b"x" * 8_000_000))
     assert status == 401 and json.loads(body)["error"]["code"] == "invalid_api_key"
 
 
