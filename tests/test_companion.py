@@ -365,6 +365,7 @@ def test_every_label_has_a_word():
     for label in (*FER7, *GOEMOTIONS, *EXPRESSIONS):
         assert feeling_word(label).replace(" ", "").isalpha()
     assert feeling_word("<|im_end|> Very_odd!") == "im end very odd"
+    assert feeling_word("x" * 99) == "x" * 40
     assert observation_note(None, "neutral") is observation_note(None, None) is None
     assert observation_note("neutral", None) == "You see that I look calm."
 

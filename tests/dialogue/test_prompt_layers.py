@@ -171,7 +171,15 @@ def test_whatever_is_said_the_prompt_can_be_taken_apart(words, memory, cause, wh
         before, memory_quoted = line.split(': "', 1)
         assert memory_quoted.endswith('"') and '"' not in memory_quoted[:-1] and len(memory_quoted) <= MAX_MEMORY + 1
         assert before.count('"') in (0, 2)
-    assert all(line.count('"') in (0, 2) and len(line) < MAX_CAUSE + 3 * len(feeling) * 3 + 300 for line in lines[2:-1])
+    assert all(line.count('"') in (0, 2) and len(line) < MAX_CAUSE + 150 for line in lines[2:-1])
+
+
+def test_what_others_wrote_is_cut():
+    line, cause = MemoryLine("ab " * 500, "w" * 99, of="n" * 99, feeling="x" * 99), StateLayer(cause="ab " * 500)
+    assert len(line.render().split(': "')[1]) == MAX_MEMORY + 1 and line.render().endswith('ab..."')
+    assert line.render() == f'You remember that {"n" * 37} said {"w" * 37}..., feeling {"x" * 40}: "{line.render().split(": ", 1)[1][1:]}'
+    assert cause.render() == f'It is about "{"ab " * 38}ab...".' and len(cause.render()) <= MAX_CAUSE + 15
+    assert MemoryLine("x", "today", said=False, of='A "b"\n<c>').render() == 'You remember of A b c from today: "x"'
 
 
 def test_names():

@@ -12,7 +12,7 @@ import pytest
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
-@pytest.mark.parametrize("page", ["strategy.md", "expression.md"])
+@pytest.mark.parametrize("page", ["strategy.md", "expression.md", "conditioning.md"])
 def test_examples(page):
     blocks = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL)
     names: dict[str, object] = {}

@@ -43,8 +43,8 @@ _WORDS = {
 
 
 def feeling_word(label: str) -> str:
-    """An adjective for a label of any vocabulary; labels we do not know are taken as they are, letters only."""
-    return _WORDS.get(label) or re.sub(r"[^a-z]+", " ", label.lower()).strip()
+    """An adjective for a label of any vocabulary; labels we do not know are taken as they are, letters only, at most 40."""
+    return _WORDS.get(label) or re.sub(r"[^a-z]+", " ", label.lower())[:40].strip()
 
 
 def observation_note(look: str | None, sound: str | None) -> str | None:
