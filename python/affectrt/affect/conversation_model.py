@@ -202,7 +202,7 @@ def _index(label: str, index: Mapping[str, int], known: Taxonomy | None, where: 
         if known is None:
             raise ValueError(f"one of {', '.join(index)} was expected, got {label!r}")
         return index[known.resolve(label)]
-    except (ValueError, AttributeError) as error:
+    except (TypeError, ValueError) as error:
         raise ValueError(f"{where}: {error}") from None
 
 
