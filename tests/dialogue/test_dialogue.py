@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 import sys
 import warnings
 
 import pytest
-from affectrt.dialogue import Dialogue, Sampling, native
+from affectrt.dialogue import Dialogue, Grammar, Sampling, native
 from affectrt.errors import DeviceError, EngineError, PackError
 from affectrt.packs import DEFAULTS, Pack, open_pack
 
@@ -238,6 +239,76 @@ def test_garbage_is_an_error_and_no_crash(tmp_path, content):
     pack = Pack(name="garbage", version="", task="dialogue", path=path, source=str(path), license="MIT")
     with pytest.raises((PackError, EngineError), match=r"garbage\.gguf"):
         Dialogue(pack, device="cpu")
+
+
+def number(name, value):
+    return f"llama.{name}".encode() + struct.pack("<II", 4, value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (number("block_count", 30), number("block_count", 0), r"llama\.block_count must be in \[1, 512\], got 0"),
+        (number("block_count", 30), number("block_count", 1 << 30), "got 1073741824"),
+        (number("attention.head_count", 9), number("attention.head_count", 7), r"cannot load this model: .*n_rot"),
+        (number("attention.head_count", 9), number("attention.head_count", 0), "cannot load this model"),
+        (number("embedding_length", 576), number("embedding_length", 577), r"cannot load this model: .*wrong shape"),
+        (struct.pack("<Q", 5) + b"llama", struct.pack("<Q", 5) + b"xlama", "unknown model architecture: 'xlama'"),
+        (struct.pack("<Q", 4) + b"gpt2", struct.pack("<Q", 4) + b"zzzz", "unknown tokenizer: 'zzzz'"),
+    ],
+)
+def test_a_hostile_model_is_an_error_and_no_crash(gguf, tmp_path, old, new, words):
+    assert old in gguf[: 1 << 22]
+    path = tmp_path / "hostile.gguf"
+    path.write_bytes(gguf.replace(old, new, 1))
+    with pytest.raises((PackError, EngineError), match=rf"hostile\.gguf: .*{words}"):
+        bare(path)
+
+
+def made(numbers):
+    """A GGUF file of metadata alone."""
+
+    def text(words):
+        return struct.pack("<Q", len(words)) + words.encode()
+
+    head = text("general.architecture") + struct.pack("<I", 8) + text("llama")
+    head += b"".join(text(f"llama.{name}") + struct.pack("<II", 4, value) for name, value in numbers.items())
+    return b"GGUF" + struct.pack("<IQQ", 3, 0, 1 + len(numbers)) + head
+
+
+@pytest.mark.parametrize(
+    ("numbers", "words"),
+    [
+        ({"expert_count": 513, "expert_used_count": 1}, r"expert_count must be in \[0, 512\], got 513"),
+        ({"expert_count": 8}, r"expert_used_count must be in \[1, 8\], got 0"),
+        ({"expert_count": 8, "expert_used_count": 9}, r"in \[1, 8\], got 9"),
+        ({"expert_used_count": 1}, r"in \[0, 0\], got 1"),
+        ({"expert_group_count": 2}, "expert_group_count must be a divisor"),
+        (
+            {"expert_count": 8, "expert_used_count": 2, "expert_group_count": 3, "expert_group_used_count": 1},
+            "a divisor of the experts, got 3",
+        ),
+        ({"expert_count": 8, "expert_used_count": 2, "expert_group_count": 2, "expert_group_used_count": 2}, "expert_group_count"),
+        ({}, "cannot load this model"),
+        ({"expert_count": 8, "expert_used_count": 2, "expert_group_count": 2, "expert_group_used_count": 1}, "cannot load this model"),
+    ],
+)
+def test_numbers_that_end_the_process_of_llama_cpp_are_refused(tmp_path, numbers, words):
+    path = tmp_path / "made.gguf"
+    path.write_bytes(made(numbers))
+    with pytest.raises((PackError, EngineError), match=rf"made\.gguf: .*{words}"):
+        bare(path)
+
+
+def test_a_reply_that_never_ends_is_ended(dialogue):
+    endless = Grammar.gbnf('root ::= "a" root')  # it may not end by itself
+    reply = dialogue.answer("Hello!", grammar=endless)
+    reply.read()
+    assert (reply.stats.finish, reply.stats.generated_tokens) == ("length", dialogue.sampling.max_tokens)
+    with Dialogue(dialogue.pack, threads=1, device="cpu", context_tokens=128) as tiny:
+        reply = tiny.answer("Hello!", grammar=endless, max_tokens=10**9)
+        reply.read()
+        assert reply.stats.finish == "context" and reply.stats.prompt_tokens + reply.stats.generated_tokens <= tiny.context_tokens + 1
 
 
 def test_llama_cpp_missing_names_the_command(monkeypatch, dialogue_pack):

@@ -97,6 +97,7 @@ class PrefixCache:
 
     def forget(self, slot: Slot) -> None:
         """Let go of what was said in a conversation: its tokens can be read back as words."""
+        self._used_buffer = None
         if self._resident is not None and self._resident() is slot:
             self.cut(slot, slot.system_length)
         else:

@@ -21,10 +21,13 @@ from affectrt._core import CancelFlag
 from affectrt.dialogue import native
 from affectrt.dialogue.sampling import Sampling
 from affectrt.errors import DeviceError, EngineError, PackError
+from affectrt.packs.bare import read_bare
 from affectrt.packs.cache import sha256_of
 
 # Between batches others have their turn, and on a GPU, which does not poll it, the cancel flag is looked at.
 _CPU_BATCH_TOKENS, _GPU_BATCH_TOKENS = 64, 256
+
+_MAX_LAYERS, _MAX_EXPERTS = 512, 512  # of llama.cpp, for any model
 
 OK, NO_ROOM, ABORTED = 0, 1, 2  # what llama_decode returns; anything else is a failure
 
@@ -297,3 +300,30 @@ def check_gguf(path: Path) -> None:
     version = int.from_bytes(head[4:8], "little")
     if version not in (2, 3):
         raise PackError(f"{path.name}: expected GGUF version 2 or 3, got {version}")
+    _check_sizes(path)
+
+
+def _check_sizes(path: Path) -> None:
+    """Refuse the numbers that llama.cpp meets with an assertion, which ends the process, instead of an error."""
+    found = read_bare(path).metadata
+    kind = found.get("general.architecture")
+
+    def size(name: str, default: int) -> int:
+        value = found.get(f"{kind}.{name}", default)
+        return value if isinstance(value, int) else default
+
+    layers, experts, groups = size("block_count", 1), size("expert_count", 0), size("expert_group_count", 0)
+    used, groups_used = size("expert_used_count", 0), size("expert_group_used_count", 0)
+    grouped = groups > 1 and (experts % groups != 0 or not 0 < groups_used < groups)
+    wrong = [
+        f"{kind}.{name} must be {rule}, got {value}"
+        for name, good, rule, value in (
+            ("block_count", 1 <= layers <= _MAX_LAYERS, f"in [1, {_MAX_LAYERS}]", layers),
+            ("expert_count", 0 <= experts <= _MAX_EXPERTS, f"in [0, {_MAX_EXPERTS}]", experts),
+            ("expert_used_count", min(1, experts) <= used <= experts, f"in [{min(1, experts)}, {experts}]", used),
+            ("expert_group_count", groups >= 0 and (experts > 0 or groups == 0) and not grouped, "a divisor of the experts", groups),
+        )
+        if not good
+    ]
+    if wrong:
+        raise PackError(f"{path.name}: {'; '.join(wrong)}")
