@@ -66,6 +66,7 @@ def test_the_second_stage_is_skipped_when_the_margin_is_wide():
     assert (close.label, close.stage, close.calls) == ("fear", 2, 2)
     assert sulky.asked[1][1] == ("joy", "sadness", "anger", REFUSAL) and sulky.asked[2][1] == ("fear", "love", "surprise")
     assert decide_emotion("Yay!", [0.5, 0.4, 0.1, 0, 0, 0], LABELS, sulky, sure_margin=0.0).stage == 1
+    assert decide_emotion("Yay!", [0.5, 0.25, 0.1, 0, 0, 0], LABELS, sulky, sure_margin=0.25).stage == 2  # wide is more than that
 
 
 def test_no_question_where_there_is_nothing_to_choose():
