@@ -57,7 +57,7 @@ def decode(threads: int, rounds: int, tokens: int) -> dict[str, Any]:
     sampling = replace(dialogue.sampling, max_tokens=tokens, stop=())
     path, size = str(pack.variant().path), dialogue.context_tokens
     same = {"n_ctx": size, "n_threads": threads, "n_threads_batch": threads, "verbose": False}
-    alike = [llama_cpp.Llama(path, n_batch=256, flash_attn=True, **same) for _ in range(2)]
+    alike = [llama_cpp.Llama(path, n_batch=64, flash_attn=True, **same) for _ in range(2)]
     plain = llama_cpp.Llama(path, **same)  # its defaults: no flash attention, so it chooses other tokens, and as many of them
     options = {"top_k": sampling.top_k, "top_p": sampling.top_p, "min_p": sampling.min_p, "repeat_penalty": sampling.repeat_penalty}
     warmth = sampling.temperature
