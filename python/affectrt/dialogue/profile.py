@@ -108,7 +108,7 @@ class Profile:
         try:
             if self.mbti != "":
                 Personality.from_mbti(self.mbti)
-        except (ValueError, AttributeError):
+        except (TypeError, ValueError):
             problems.append(f"mbti: expected four letters such as INFP, got {self.mbti!r}")
         if self.big_five is not None and not isinstance(self.big_five, Personality):
             problems.append(f"big_five: expected a Personality, got {type(self.big_five).__name__}")
