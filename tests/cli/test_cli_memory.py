@@ -62,13 +62,24 @@ def test_list_in_every_format(cli: Cli, robot: Path) -> None:
     assert len(rows(cli("memory", "list", robot, "--limit", "2", "--all", "-o", "json"))) == 5
 
 
+def test_a_partner_who_is_unknown_is_told(cli: Cli, robot: Path) -> None:
+    nobody = cli("memory", "list", robot, "--partner", "carla", "-o", "json")
+    assert rows(nobody) == [] and nobody.err == f"{robot}: there is nothing of 'carla'; there is of: anna, ben\n"
+    assert "there is nothing of" not in cli("memory", "list", robot, "--partner", "anna", "--kind", "fact").err
+
+
 def test_search_by_feeling(cli: Cli, robot: Path) -> None:
     found = rows(cli("memory", "search", robot, "", "--emotion", "joy", "--emotion", "trust=0.5", "-k", "1", "-o", "json"))
     assert found["combination"] == "emotional" and found["hits"][0]["text"] == "I passed!"
     assert found["hits"][0]["emotional_distance"] == pytest.approx(0, abs=1e-6) and found["hits"][0]["semantic_distance"] is None
-    done = cli("memory", "search", robot, "")
-    assert done.code == 0 and "searched by none: unreadable query" in done.err
-    assert cli("memory", "search", robot, "", "--emotion", "luck").code == 1
+    assert rows(cli("memory", "search", robot, "", "--emotion", "happy", "-k", "1", "-o", "json"))["hits"][0]["text"] == "I passed!"
+    zero = cli("memory", "search", robot, "", "--emotion", "joy=0")
+    assert zero.code == 0 and "searched by none: unreadable query" in zero.err
+    for nothing in ("", "  "):
+        done = cli("memory", "search", robot, nothing)
+        assert done.code == 2 and "words to search for, or --emotion" in done.err
+    unknown = cli("memory", "search", robot, "", "--emotion", "luck")
+    assert unknown.code == 1 and "joy, trust, fear" in unknown.err and "luck" in unknown.err
     assert cli("memory", "search", robot, "", "--emotion", "joy=much").code == 2
     assert cli("memory", "search", robot, "", "--combination", "C-B").code == 2
     with MemoryStore(robot, encoder=THREE) as store:
@@ -81,8 +92,11 @@ def test_search_by_words(cli: Cli, here: Path) -> None:
         for text in ("My dog Bruno died.", "The train was late again.", "I passed the exam!"):
             store.add(text, partner="anna")
     done = cli("memory", "search", here / "real.db", "Do you miss your pet?", "--partner", "anna", "-k", "2", "-o", "json")
-    assert rows(done)["hits"][0]["text"] == "My dog Bruno died."
-    assert rows(cli("memory", "search", here / "real.db", "pet", "--partner", "ben", "-o", "json"))["hits"] == []
+    assert rows(done)["hits"][0]["text"] == "My dog Bruno died." and done.err == ""
+    for asked in (("--emotion", "joy=0"), ("--combination", "C-A")):
+        assert "searched by semantic: emotion unknown" in cli("memory", "search", here / "real.db", "pet", *asked).err
+    nobody = cli("memory", "search", here / "real.db", "pet", "--partner", "ben", "-o", "json")
+    assert rows(nobody)["hits"] == [] and nobody.err == f"{here / 'real.db'}: there is nothing of 'ben'; there is of: anna\n"
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +137,10 @@ def test_export_and_import(cli: Cli, robot: Path, here: Path) -> None:
     done = cli("memory", "export", robot, "out.jsonl")
     assert (done.code, done.out, done.err) == (0, "", "5 memories written to out.jsonl\n")
     assert cli("memory", "export", robot).out == (here / "out.jsonl").read_text(encoding="utf-8")
+    for to in (["out.jsonl"], []):
+        nobody = cli("memory", "export", robot, *to, "--partner", "carla")
+        assert (nobody.code, nobody.out) == (1, "") and "there is nothing of 'carla'; there is of: anna, ben" in nobody.err
+    assert len((here / "out.jsonl").read_text(encoding="utf-8").splitlines()) > 5
     assert cli("memory", "export", robot, "--partner", "ben").out.count('{"memory"') == 1
     assert cli("memory", "import", "new.db", "out.jsonl").err == "5 memories taken in, 5 in new.db\n"
     assert rows(cli("memory", "list", "new.db", "-o", "json"))[0]["text"] == "A bad day."
@@ -132,6 +150,10 @@ def test_export_and_import(cli: Cli, robot: Path, here: Path) -> None:
     )
     cut = cli("memory", "import", "new.db", "cut.jsonl")
     assert cut.code == 1 and "line 4: expected an end; the export was cut short" in cut.err
+    assert len(rows(cli("memory", "list", "new.db", "-o", "json"))) == 5
+    before = sorted(path.name for path in here.iterdir())
+    assert cli("memory", "import", "other.db", "cut.jsonl").code == 1
+    assert sorted(path.name for path in here.iterdir()) == before
 
 
 def test_keys(cli: Cli, robot: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +161,8 @@ def test_keys(cli: Cli, robot: Path, here: Path, monkeypatch: pytest.MonkeyPatch
     (here / "key").write_text("it's secret\n")
     assert cli("memory", "import", "safe.db", "out.jsonl", "--key-file", "key").code == 0
     assert b"dog" not in (here / "safe.db").read_bytes()
-    assert "needs its key" in cli("memory", "list", "safe.db").err
+    for command in (["list", "safe.db"], ["export", "safe.db"], ["erase", "safe.db", "--all", "--yes"]):
+        assert "needs its key: in the variable AFFECTRT_MEMORY_KEY, or in a file by --key-file" in cli("memory", *command).err
     monkeypatch.setenv("AFFECTRT_MEMORY_KEY", "it's secret")
     assert len(rows(cli("memory", "list", "safe.db", "-o", "json"))) == 5
     assert "which is not encrypted" in cli("memory", "export", "safe.db", "open.jsonl").err
@@ -149,7 +172,11 @@ def test_keys(cli: Cli, robot: Path, here: Path, monkeypatch: pytest.MonkeyPatch
     assert done.code == 1 and "the key is wrong" in done.err and "secret" not in done.err
     (here / "empty").write_text("\n")
     assert "expected a key, got an empty file" in cli("memory", "list", "safe.db", "--key-file", "empty").err
-    assert cli("memory", "list", "safe.db", "--key-file", "none").err == "error: No such file or directory: none\n"
+    assert cli("memory", "list", "safe.db", "--key-file", "none").err == (
+        "error: --key-file none: expected the file that holds the key of the memory: No such file or directory\n"
+    )
+    (here / "bytes").write_bytes(b"\xff\xfe")
+    assert "expected a key as text in UTF-8" in cli("memory", "list", "safe.db", "--key-file", "bytes").err
 
 
 def test_no_file_is_made_by_looking(cli: Cli, here: Path) -> None:

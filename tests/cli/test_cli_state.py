@@ -181,12 +181,21 @@ def test_a_file_of_events_that_is_none(cli: Cli, media: Path, tmp_path: Path, co
 
 def test_options_that_do_not_go_together(cli: Cli, media: Path, events: Path) -> None:
     assert cli("run", media / "pan.mp4", "--events", events).code == 2
+    lonely = cli("run", "-", "--line-seconds", "3", stdin="")
+    assert lonely.code == 2 and "it needs --state" in lonely.err
     for wrong in ("0", "-1", "nan", "x"):
         assert cli("run", "-", "--state", "--line-seconds", wrong, stdin="").code == 2
     for pictures in ("face.png", "folder"):
         done = cli("run", media / pictures, "--state")
         assert done.code == 1 and "--state needs time" in done.err
-    assert cli("run", media / "pan.mp4", "--state", "--events", "nowhere.csv").code == 1
+    nowhere = cli("run", media / "pan.mp4", "--state", "--events", "nowhere.csv")
+    assert nowhere.code == 1 and "nowhere.csv: a file of events was expected (--events): No such file" in nowhere.err
+
+
+def test_a_file_of_text_is_told_how_it_is_read(cli: Cli, here: Path) -> None:
+    (here / "lines.txt").write_text("I am happy.\n")
+    done = cli("run", "lines.txt")
+    assert (done.code, done.out) == (1, "") and "affectrt run - < lines.txt" in done.err
 
 
 def test_events_come_in_the_order_of_their_times(events: Path) -> None:

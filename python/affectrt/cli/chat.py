@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from affectrt.cli.errors import note
-from affectrt.cli.memory import KeyFileOption, read_key
+from affectrt.cli.memory import KeyFileOption, asking_for_key, read_key
 from affectrt.cli.output import Format, OutputOption, Report, write
 
 if TYPE_CHECKING:
@@ -47,15 +47,16 @@ def chat(
 
     dialogue = Dialogue(pack, threads=threads, seed=seed, allow_unverified=allow_unverified)
     key = read_key(key_file) if memory is not None else None
-    bot = Companion(
-        persona,
-        face=Face(color="rgb8") if camera is not None else False,
-        text=TextEmotion(),
-        dialogue=dialogue,
-        memory=memory,
-        memory_key=key,
-        partner=partner,
-    )
+    with asking_for_key(key):
+        bot = Companion(
+            persona,
+            face=Face(color="rgb8") if camera is not None else False,
+            text=TextEmotion(),
+            dialogue=dialogue,
+            memory=memory,
+            memory_key=key,
+            partner=partner,
+        )
     note(_dim(f"{dialogue.pack.name} on {dialogue.provider}, {dialogue.threads} threads, ready in {time.perf_counter() - began:.1f} s"))
     with bot, _watching(bot, camera):
         if once is not None:

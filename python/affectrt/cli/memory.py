@@ -5,10 +5,11 @@ The key of an encrypted file comes from the variable AFFECTRT_MEMORY_KEY or from
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -68,17 +69,45 @@ def build() -> typer.Typer:
 def _open(path: Path, key_file: Path | None, *, create: bool = False, read_only: bool = False) -> MemoryStore:
     from affectrt.memory import MemoryStore
 
-    return MemoryStore(path, key=read_key(key_file), create=create, read_only=read_only)
+    key = read_key(key_file)
+    with asking_for_key(key):
+        return MemoryStore(path, key=key, create=create, read_only=read_only)
+
+
+@contextlib.contextmanager
+def asking_for_key(key: str | None) -> Iterator[None]:
+    """Where an encrypted file is opened without a key, say how the command line is given one."""
+    from affectrt.errors import StoreError
+
+    try:
+        yield
+    except StoreError as error:
+        if error.reason != "key" or key is not None:
+            raise
+        raise StoreError(f"{error}: in the variable {KEY_VARIABLE}, or in a file by --key-file", "key") from error
 
 
 def read_key(key_file: Path | None) -> str | None:
     """The key out of the file, or of the variable; None if neither has one."""
     if key_file is None:
         return os.environ.get(KEY_VARIABLE) or None
-    key = key_file.read_text(encoding="utf-8").rstrip("\r\n")
+    try:
+        key = key_file.read_text(encoding="utf-8").rstrip("\r\n")
+    except OSError as error:
+        raise ValueError(f"--key-file {key_file}: expected the file that holds the key of the memory: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"--key-file {key_file}: expected a key as text in UTF-8") from None
     if not key:
         raise ValueError(f"{key_file}: expected a key, got an empty file")
     return key
+
+
+def _missing(store: MemoryStore, partner: str | None) -> str | None:
+    """What to say if there is nothing of the partner that was asked for; a state is something too."""
+    there = store.partners()
+    if partner is None or partner in there:
+        return None
+    return f"{store.path}: there is nothing of {partner!r}; there is of: {', '.join(there) or 'no one'}"
 
 
 def _row(memory: Memory) -> dict[str, Any]:
@@ -123,29 +152,38 @@ def list_memories(
         total = store.count(partner=partner, kinds=kinds)
         found = store.memories(partner=partner, kinds=kinds, newest_first=True, limit=None if everything else limit)
         write(Report(COLUMNS, [_row(memory) for memory in found], title=f"{path.name}: {total} memories"), output)
+        missing = _missing(store, partner)
+    if missing:
+        note(missing)
     if total > len(found):
         note(f"{len(found)} of {total} shown; --limit or --all shows more")
 
 
 def search(
     path: StoreArgument,
-    query: Annotated[str, typer.Argument(help='Words to search for; "" searches by feeling alone.')],
+    query: Annotated[str, typer.Argument(help='Words to search for; "" searches by --emotion alone.')],
     output: OutputOption = Format.table,
     emotion: Annotated[
         list[str] | None,
-        typer.Option(help="A feeling to search by: joy, trust, fear, surprise, sadness, disgust, anger or anticipation, or sadness=0.5."),
+        typer.Option(
+            help="A feeling to search by: joy, trust, fear, surprise, sadness, disgust, anger or anticipation, or sadness=0.5; sad will do."
+        ),
     ] = None,
     partner: Annotated[str | None, typer.Option(help="What this partner would be reminded of; without it: of everyone's.")] = None,
-    combination: Annotated[Combination, typer.Option(help="How words and feelings are combined (docs/memory.md).")] = Combination.ca,
+    combination: Annotated[
+        Combination | None, typer.Option(help="How words and feelings are combined (docs/memory.md); without it: C-A.")
+    ] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="At most so many.")] = 10,
     archived: Annotated[bool, typer.Option("--archived", help="In the archive too.")] = False,
     key_file: KeyFileOption = None,
 ) -> None:
     """Search by meaning, feeling or both, as recall does; strengthens nothing."""
+    if not query.strip() and not emotion:
+        raise typer.BadParameter("expected words to search for, or --emotion, or both")
+    used = (combination or Combination.ca).value
     with _open(path, key_file, read_only=True) as store:
-        found = store.recall(
-            query, partner=partner, emotion=_feelings(emotion or ()), combination=combination.value, k=k, archived=archived
-        )
+        found = store.recall(query, partner=partner, emotion=_feelings(emotion or ()), combination=used, k=k, archived=archived)
+        missing = _missing(store, partner)
     rows = [
         {
             "distance": hit.distance,
@@ -157,18 +195,24 @@ def search(
     ]
     document = {"combination": found.combination, "reason": found.reason, "hits": rows, "linked": [_row(one) for one in found.linked]}
     write(Report(SEARCH_COLUMNS, rows, document, f"by {found.combination}"), output)
-    if found.reason:
+    if missing:
+        note(missing)
+    # By words alone is what whoever gave words alone asked for: it is not told as if something had gone wrong.
+    if found.reason and (emotion or combination is not None or found.combination != "semantic"):
         note(f"searched by {found.combination}: {found.reason}")
 
 
 def _feelings(words: Iterable[str]) -> dict[str, float] | None:
-    felt = {}
+    from affectrt.labels import taxonomy
+
+    felt: dict[str, float] = {}
     for word in words:
         name, _, amount = word.partition("=")
         try:
-            felt[name] = float(amount or 1)
+            strength = float(amount or 1)
         except ValueError:
             raise typer.BadParameter(f"expected an emotion or emotion=number, got {word!r}") from None
+        felt[taxonomy("plutchik8").resolve(name)] = strength
     return felt or None
 
 
@@ -189,8 +233,8 @@ def erase(
             what, count = "all memories and states", store.count()
         elif partner is not None:
             what, count = f"all memories and states of {partner}", store.count(partner=partner)
-            if partner not in store.partners() and not count:
-                raise ValueError(f"{path}: there is nothing of {partner!r}; there is of: {', '.join(store.partners()) or 'no one'}")
+            if none_there := _missing(store, partner):
+                raise ValueError(none_there)
         else:
             missing = [id_ for id_ in ids or () if not store.has(id_)]
             if missing:
@@ -215,6 +259,8 @@ def export(
 ) -> None:
     """Write everything, or all of a partner, as JSON lines with vectors (docs/memory.md). The export is not encrypted."""
     with _open(path, key_file, read_only=True) as store:
+        if none_there := _missing(store, partner):  # a good export of before is not written over with nothing
+            raise ValueError(none_there)
         if to is None:
             for line in store.export_lines(partner):
                 sys.stdout.write(line)
@@ -230,5 +276,11 @@ def import_(
     """Take an export in, all of it or nothing; importing twice has it twice."""
     if not source.is_file():
         raise FileNotFoundError(2, "No such file", str(source))
-    with _open(path, key_file, create=True) as store:
-        note(f"{store.import_file(source)} memories taken in, {store.count()} in {path}")
+    made = not path.exists()
+    try:
+        with _open(path, key_file, create=True) as store:
+            note(f"{store.import_file(source)} memories taken in, {store.count()} in {path}")
+    except BaseException:
+        for name in (path.name, f"{path.name}-wal", f"{path.name}-shm") if made else ():
+            path.with_name(name).unlink(missing_ok=True)  # all of it or nothing: an empty memory file was not there before either
+        raise

@@ -12,7 +12,9 @@ import typer
 from affectrt.cli.errors import FAILED, note
 from affectrt.cli.options import DeviceOption, PrecisionOption, StrictOption, ThreadsOption
 from affectrt.cli.output import Format, OutputOption
-from affectrt.cli.states import TextStates, read_events
+from affectrt.cli.states import LINE_S, TextStates, read_events
+
+TEXT_SUFFIXES = (".txt", ".text", ".md", ".log")
 
 
 def run(
@@ -34,8 +36,8 @@ def run(
         Path | None, typer.Option(help="What happens, for --state; lines: seconds, name, valence, arousal[, dominance][, weight].")
     ] = None,
     line_seconds: Annotated[
-        float, typer.Option(min=0.001, max=86400, help="Seconds from one line of text to the next, for --state.")
-    ] = 5.0,
+        float | None, typer.Option(min=0.001, max=86400, help="Seconds from one line of text to the next, for --state; without it: 5.")
+    ] = None,
     frames: Annotated[int | None, typer.Option(min=1, help="Stop after so many frames.")] = None,
     size: Annotated[str, typer.Option(help="Size asked of a camera.")] = "640x480",
     device: DeviceOption = "auto",
@@ -47,13 +49,15 @@ def run(
     common: dict[str, Any] = {"device": device, "precision": precision, "strict": strict, "threads": threads}
     if events is not None and not state:
         raise typer.BadParameter("--events tells what happens to a state: it needs --state")
+    if line_seconds is not None and not state:
+        raise typer.BadParameter("--line-seconds tells how a state fades between lines of text: it needs --state")
     happenings = read_events(events) if events is not None else []
     if save is not None:
         _check_save(save)
     if source == "-":
         from affectrt.cli.run_text import run_text
 
-        states = TextStates(happenings, line_seconds) if state else None
+        states = TextStates(happenings, LINE_S if line_seconds is None else line_seconds) if state else None
         complete = run_text(sys.stdin.buffer, text, save, output, common, states=states)
     else:
         from affectrt import Face
@@ -80,6 +84,8 @@ def _is_moving(source: str) -> bool:
         if source.isdecimal():
             return True
         raise ValueError(f"{source}: no such file or folder (a camera is named by its index, text is read with `-`)")
+    if path.suffix.lower() in TEXT_SUFFIXES:
+        raise ValueError(f"{source}: a picture, a video or a folder was expected; text is read from stdin: affectrt run - < {source}")
     return not (path.is_dir() or is_image(path))
 
 

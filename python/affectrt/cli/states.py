@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 STATE_COLUMNS = ("state_label", "state_confidence", "state_valence", "state_arousal", "state_conflict", "state_sources")
 FIELDS = ("seconds", "name", "valence", "arousal", "dominance", "weight")
+LINE_S = 5.0
+"""From one line of text to the next, where it is not said."""
 STEPS = 10
 """States that a plot has from one line of text to the next."""
 MAX_EVENTS_BYTES = 16 << 20
@@ -55,7 +57,10 @@ def read_events(path: Path) -> list[Happening]:
     """
     from affectrt.cli.media import check_readable
 
-    check_readable(path)
+    try:
+        check_readable(path)
+    except OSError as error:
+        raise ValueError(f"{path}: a file of events was expected (--events): {error.strerror}") from None
     if path.stat().st_size > MAX_EVENTS_BYTES:
         raise ValueError(f"{path}: at most {MAX_EVENTS_BYTES >> 20} MiB of events are read")
     try:
