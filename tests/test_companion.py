@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from affectrt.companion import Companion, Piece
 from affectrt.dialogue import Dialogue
+from affectrt.dialogue.guard import DEFAULT_ANSWERS, Decision
 from affectrt.dialogue.persona import PERSONAS, Persona, find_persona
 from affectrt.dialogue.prompt import PromptTrace
 from affectrt.dialogue.prompt.words import feeling_word, observation_note
+from affectrt.dialogue.spoken import Spoken
 from affectrt.expression import NEUTRAL
 from affectrt.labels import EXPRESSIONS, FER7, GOEMOTIONS
 from affectrt.packs import DEFAULTS, pull
@@ -381,6 +383,7 @@ def test_with_real_eyes_and_a_real_reader(dialogue, face, text, astronaut, empty
     assert state.valence > 0.2 and {one.source for one in state.affect.sources} == {"face", "text"}
     assert reply.trace.note.startswith("You see that I look happy and hear that I sound ")
     assert reply.read() and reply.expression.name == "happy"
+    assert state.label == "joy"
     bot.see(empty_scene, 20 * SECOND, color="rgb8")
     reply = bot.reply("The table is made of wood.", 21 * SECOND, max_tokens=4)
     assert reply.trace.state.seen is None
@@ -390,3 +393,55 @@ def test_with_real_eyes_and_a_real_reader(dialogue, face, text, astronaut, empty
 def test_the_package_offers_it():
     assert art.Companion is Companion
     assert art.Dialogue is Dialogue
+
+
+CRISIS = "I want to kill myself tonight."
+
+
+def test_a_crisis_is_answered_without_the_model(dialogue):
+    bot = Companion(face=False, text=Reader("sadness"), dialogue=dialogue)
+    reply = bot.reply(CRISIS, SECOND)
+    assert "".join(map(str, reply)) == reply.text == DEFAULT_ANSWERS["self-harm"]
+    assert (reply.trace.prompt, reply.trace.note, reply.stats.finish, reply.stats.generated_tokens) == (None, None, "spoken", 0)
+    assert [(crisis.category, crisis.words) for crisis in reply.trace.crises] == [("self-harm", "kill myself")]
+    assert bot.conversation.turns == () and bot.state.valence < 0  # it is seen, and not said to the model
+    assert bot.reply("Thank you.", 2 * SECOND, max_tokens=2).trace.prompt is not None
+
+    async def main():
+        reply = bot.areply(CRISIS)
+        assert [str(piece) async for piece in reply] == [DEFAULT_ANSWERS["self-harm"]]
+        await reply.aclose()
+        assert bot.areply(CRISIS).cancel() is None
+
+    asyncio.run(main())
+
+
+def test_a_hook_decides_what_a_crisis_brings(dialogue):
+    met = []
+
+    def hook(crisis):
+        met.append(crisis.category)
+        return decisions.pop()
+
+    bot = Companion(face=False, text=False, dialogue=dialogue, on_crisis=hook)
+    decisions = [Decision.go(), Decision.refuse(), Decision.answer("I have called Ida.")]
+    assert bot.reply(CRISIS).read() == "I have called Ida."
+    assert bot.reply(CRISIS).read() == ""
+    went = bot.reply(CRISIS, max_tokens=2)
+    assert went.read() and went.trace.prompt is not None and len(went.trace.crises) == 1
+    assert met == ["self-harm"] * 3
+    unguarded = Companion(face=False, text=False, dialogue=dialogue, on_crisis=False).reply(CRISIS, max_tokens=2)
+    assert unguarded.trace.crises == () and unguarded.read()
+    with pytest.raises(TypeError, match="on_crisis"):
+        Companion(face=False, text=False, dialogue=dialogue, on_crisis=5)
+
+
+def test_spoken_words_are_a_reply():
+    words = Spoken("Hold on.")
+    assert (words.text, words.stats.finish) == ("", "")
+    assert list(words) == ["Hold on."] and (words.text, words.read(), words.stats.finish) == ("Hold on.", "Hold on.", "spoken")
+    words.cancel()
+    assert not words.stats.cancelled
+    silent = Spoken("Hold on.")
+    silent.close()
+    assert list(silent) == [] and silent.stats.cancelled

@@ -136,7 +136,7 @@ def test_the_state_outlives_a_restart_and_fades_by_the_wall_clock(start):
     bot = start(clock)
     say(bot, "I am so terribly sad, everything is lost.", 10**15)
     before = bot.state
-    assert before.valence < -0.3
+    assert before.valence < -0.3 and before.label == "sadness"
     clock.now_ns += 30 * SECOND
     bot = start(clock)
     soon = say(bot, "Well.", 7 * SECOND).state  # neutral words change nothing
@@ -351,3 +351,13 @@ def test_small_talk_reminds_of_nothing(start):
     bot = start(clock)
     assert say(bot, "Hello there.", 10 * SECOND).memories == ()
     assert [hit.memory.text for hit in say(bot, "Do I live in Lisbon?", 11 * SECOND).memories] == ["I live in Lisbon."]
+
+
+def test_a_sorrow_that_the_finer_labels_split_is_still_one(start):
+    assert start(Clock()).reply("My dog Bruno died last week.", 10 * SECOND, max_tokens=1).trace.state.label == "sadness"
+
+
+def test_a_crisis_is_not_remembered(start):
+    bot = start(Clock())
+    assert bot.reply("I want to kill myself.", 10 * SECOND).read()
+    assert bot.memory.count() == 0

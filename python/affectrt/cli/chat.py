@@ -89,7 +89,8 @@ def _once(bot: Companion, text: str, output: Format) -> None:
 def _side_line(reply: CompanionReply) -> str:
     from affectrt.cli.speak import cost, perceived, remembered
 
-    return f"{perceived(reply.trace.state)}{remembered(reply.trace.memories)}; {cost(reply.stats)}"
+    guard = "".join(f"; guard: {crisis.category} ({crisis.words!r})" for crisis in reply.trace.crises)
+    return f"{perceived(reply.trace.state)}{guard}{remembered(reply.trace.memories)}; {cost(reply.stats)}"
 
 
 def _figures(reply: CompanionReply) -> dict[str, Any]:
@@ -99,9 +100,10 @@ def _figures(reply: CompanionReply) -> dict[str, Any]:
         "looks": state.seen.label if state.seen else None,
         "valence": state.valence,
         "arousal": state.arousal,
-        "feels": state.affect.label,
+        "feels": state.label,
         "confidence": state.affect.confidence,
         "remembers": [hit.memory.text for hit in reply.trace.memories],
+        "guard": [crisis.category for crisis in reply.trace.crises],
         "expression": reply.expression.name,
         "ttft_ms": stats.ttft_ms,
         "decode_tok_s": stats.decode_tok_s,

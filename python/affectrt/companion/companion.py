@@ -15,9 +15,11 @@ from affectrt.companion.recollection import RecallSettings, Recollection, Rememb
 from affectrt.companion.reply import AsyncCompanionReply, CompanionReply
 from affectrt.companion.state import CompanionState, Impression, Trace
 from affectrt.dialogue import Conversation, Dialogue, Reply
+from affectrt.dialogue.guard import CrisisHook, Decision, Guard
 from affectrt.dialogue.persona import Persona, find_persona
 from affectrt.dialogue.prompt import Assembled, Layer, PersonaLayer, PromptTrace, StateLayer, TurnLayer, assemble, join_turn
 from affectrt.dialogue.sampling import check_number
+from affectrt.dialogue.spoken import Spoken
 from affectrt.dialogue.text import check_text
 from affectrt.engine import ProviderSpec
 from affectrt.expression import NEUTRAL, answer_to
@@ -50,6 +52,7 @@ class _Person:
     conversation: Conversation
     mood: Mood
     remembrance: Remembrance | None
+    guard: Guard | None
     said_ns: dict[int, int] = field(default_factory=dict)
     """Wall-clock time of what was said, by number of turn; one that was cancelled before its first word gives its number to the next."""
     reminded_of: set[str] = field(default_factory=set)
@@ -86,6 +89,7 @@ class Companion:
         memory_key: str | bytes | None = None,
         partner: str = "someone",
         recall: RecallSettings | None = None,
+        on_crisis: CrisisHook | Literal[False] | None = None,
         color: str | None = None,
         stale_after_s: float = 5.0,
         seed: int | None = None,
@@ -103,6 +107,9 @@ class Companion:
             memory_key: Encrypts the file; see `MemoryStore`.
             partner: With whom it talks, until `meet` says otherwise. Each partner has a conversation, a state and memories of their own.
             recall: What of the memory comes to mind.
+            on_crisis: Called with each phrase of a crisis (harm to oneself or by others, a medical emergency) in the person's words, before
+                anything is generated or remembered; its `Decision` is what happens. None answers with a fixed text that sends them to
+                people, without the model; False looks for none. See `affectrt.dialogue.guard.Guard`.
             color: Encoding of the frames, unless `see` is told each time.
             seed: Makes the answers of a Dialogue that is loaded here repeatable.
             threads: For the parts that are loaded here; 0 leaves it to each.
@@ -125,6 +132,7 @@ class Companion:
         if not (recall is None or isinstance(recall, RecallSettings)):
             raise TypeError(f"recall: expected RecallSettings or None, got {type(recall).__name__}")
         self._recall = recall if recall is not None else RecallSettings()
+        self._on_crisis = on_crisis
         self._stale_ns = int(stale_after_s * 1e9)
         self._color = color
         self._opened = MemoryStore(memory, key=memory_key) if isinstance(memory, (str, Path)) else None
@@ -152,7 +160,8 @@ class Companion:
         if person is None:
             remembrance = Remembrance(self.memory, partner, self._recall) if self.memory is not None else None
             mood = remembrance.mood() if remembrance is not None else Mood()
-            new = _Person(self.dialogue.conversation(self.persona.system), mood, remembrance)
+            guard = Guard(on_crisis=self._on_crisis) if self._on_crisis is not False else None
+            new = _Person(self.dialogue.conversation(self.persona.system), mood, remembrance, guard)
             with self._lock:
                 person = self._people.setdefault(partner, new)  # another thread may have met them meanwhile
         return person
@@ -214,6 +223,7 @@ class Companion:
 
     def _answer(self, person: _Person, text: str, stamp: int, seed: int | None, max_tokens: int | None) -> CompanionReply:
         check_text(text, "text")
+        decision = person.guard.before(text) if person.guard is not None else Decision.go()
         observation = self.text(text, stamp) if self.text is not None else None
         read = Impression.of(observation, stamp) if observation is not None else None
         with self._lock:
@@ -222,6 +232,8 @@ class Companion:
             if observation is not None and observation.label != "neutral":
                 person.mood.add(Evidence.of(replace(observation, stamp_ns=stamp)))
             state = self._summary(person, stamp)
+        if decision.action != "go":
+            return CompanionReply(Spoken(decision.text), Trace(None, state, crises=decision.crises))
         remembrance = person.remembrance if person.remembrance is not None and person.remembrance.allowed else None
         heard = remembrance.recall(text, state.affect, person.before_ns()) if remembrance is not None else None
         # Unknown is left out, never guessed at: a wrong "you look sad" is worse than none.
@@ -238,7 +250,9 @@ class Companion:
             except BaseException:
                 reply.close()
                 raise
-        return CompanionReply(reply, Trace(self._trace(person, prompt, reply), state, heard.hits if heard is not None else ()))
+        return CompanionReply(
+            reply, Trace(self._trace(person, prompt, reply), state, heard.hits if heard is not None else (), decision.crises)
+        )
 
     def _trace(self, person: _Person, prompt: Assembled, reply: Reply) -> PromptTrace:
         earlier = person.conversation.turns[len(person.conversation.turns) - person.conversation.turns_in_context :]

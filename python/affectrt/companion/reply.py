@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 from affectrt.companion.state import Piece, Trace
 from affectrt.dialogue import AsyncReply, Reply, ReplyStats
+from affectrt.dialogue.spoken import Spoken
 
 
 class CompanionReply(Iterator[Piece]):
     """An answer as it comes. Cancel it from any thread; dropping it early cancels it too."""
 
-    def __init__(self, reply: Reply, trace: Trace) -> None:
+    def __init__(self, reply: Reply | Spoken, trace: Trace) -> None:
         """Made by `Companion.reply`."""
         self._reply = reply
         self.trace = trace

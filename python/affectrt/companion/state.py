@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from affectrt.affect import AffectState
+from affectrt.dialogue.guard import Crisis
 from affectrt.dialogue.prompt import PromptTrace
 from affectrt.expression import Expression, expression_of
+from affectrt.labels import taxonomy, translate_probs
 from affectrt.memory import Hit
 from affectrt.perception import UNKNOWN, FaceObservation, TextObservation
 
@@ -55,6 +57,13 @@ class CompanionState:
     expression: Expression
 
     @property
+    def label(self) -> str:
+        """The strongest of Ekman's six emotions and "neutral". The labels of `affect` are finer: a sorrow is split into grief, sadness and
+        disappointment, and any of them may be less than what is neutral."""
+        probs = translate_probs(self.affect.probs, self.affect.taxonomy, "ekman")
+        return taxonomy("ekman").labels[int(probs.argmax())]
+
+    @property
     def valence(self) -> float:
         """That of `affect`, [-1, 1]."""
         return self.affect.valence
@@ -69,26 +78,29 @@ class CompanionState:
 class Trace:
     """What conditioned an answer."""
 
-    prompt: PromptTrace
-    """Layer by layer as it went in; it can be built anew, and `prompt.sha256` tells whether it is the same."""
+    prompt: PromptTrace | None
+    """Layer by layer as it went in; it can be built anew, and `prompt.sha256` tells whether it is the same. None where the guard answered:
+    then no model was asked."""
     state: CompanionState
     memories: tuple[Hit, ...] = ()
     """The memories that `note` tells of, nearest first."""
+    crises: tuple[Crisis, ...] = ()
+    """What the guard found in the person's words."""
 
     @property
     def system(self) -> str | None:
         """The system message."""
-        return self.prompt.prompt.system
+        return self.prompt.prompt.system if self.prompt is not None else None
 
     @property
     def note(self) -> str | None:
         """The lines about what is remembered and how the person looks and sounds; None if there was nothing to say."""
-        return self.prompt.prompt.note
+        return self.prompt.prompt.note if self.prompt is not None else None
 
     @property
-    def user(self) -> str:
-        """What the person said, as the model got it."""
-        return self.prompt.prompt.words
+    def user(self) -> str | None:
+        """What the person said, as the model got it; None if it got nothing."""
+        return self.prompt.prompt.words if self.prompt is not None else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from affectrt._core import CancelFlag
 from affectrt.dialogue.cache import Slot
@@ -18,6 +18,9 @@ from affectrt.dialogue.sampling import Sampling
 from affectrt.dialogue.template import Prompt
 from affectrt.dialogue.text import TextStream
 from affectrt.errors import EngineError
+
+if TYPE_CHECKING:
+    from affectrt.dialogue.spoken import Spoken
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ class ReplyStats:
     cancelled: bool
     finish: str
     """"stop" (the model ended its turn), "stop_string", "length" (max_tokens), "context" (full), "grammar" (no token of the model fits it),
-    "cancelled", "error"; "" while running."""
+    "spoken" (by the guard, not by the model), "cancelled", "error"; "" while running."""
     dropped_turns: int
     """How many old turns had to leave the context for this reply."""
     seed: int
@@ -304,7 +307,7 @@ _END = object()
 class AsyncReply(AsyncIterator[str]):
     """The same answer for asyncio: the loop runs in a thread of its own, and no event loop ever waits for it."""
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: Reply | Spoken) -> None:
         """Made by `Conversation.areply`."""
         self._reply = reply
         self._queue: asyncio.Queue[Any] | None = None
@@ -376,7 +379,7 @@ class AsyncReply(AsyncIterator[str]):
         return self._reply.stats
 
 
-def _pump(reply: Reply, loop: asyncio.AbstractEventLoop, queue: asyncio.Queue[Any]) -> None:
+def _pump(reply: Reply | Spoken, loop: asyncio.AbstractEventLoop, queue: asyncio.Queue[Any]) -> None:
     last: object = _END
     try:
         for piece in reply:

@@ -4,7 +4,7 @@ machine."""
 from affectrt.dialogue.guard.claims import Claim, find_claims
 from affectrt.dialogue.guard.crisis import Crisis, find_crises
 from affectrt.dialogue.guard.filter import INSTEAD, ClaimFilter
-from affectrt.dialogue.guard.guard import DEFAULT_ANSWERS, AsyncGuardedStream, Decision, Guard, GuardedStream
+from affectrt.dialogue.guard.guard import DEFAULT_ANSWERS, AsyncGuardedStream, CrisisHook, Decision, Guard, GuardedStream
 
 __all__ = [
     "DEFAULT_ANSWERS",
@@ -13,6 +13,7 @@ __all__ = [
     "Claim",
     "ClaimFilter",
     "Crisis",
+    "CrisisHook",
     "Decision",
     "Guard",
     "GuardedStream",

@@ -17,18 +17,15 @@ DEFAULT_ANSWERS: Mapping[str, str] = MappingProxyType(
     {
         "self-harm": (
             "What you say worries those who made me, and it matters more than talking with a machine. Please tell a person you trust "
-            "now, or call a crisis "
-            "line or the emergency number where you are. You do not have to be alone with this."
+            "now, or call a crisis line or the emergency number where you are. You do not have to be alone with this."
         ),
         "harm-by-others": (
             "If somebody is hurting or threatening you, that is not your fault. I am a machine and cannot get help to you. If you are "
-            "in danger now, call the "
-            "emergency number where you are; if you can, go to a person you trust."
+            "in danger now, call the emergency number where you are; if you can, go to a person you trust."
         ),
         "medical": (
             "This may be an emergency, and I am a machine that cannot judge it. Please call the emergency number where you are now, or "
-            "ask someone near you "
-            "to call."
+            "ask someone near you to call."
         ),
     }
 )
@@ -77,9 +74,10 @@ class Guard:
 
     Args:
         policy: Decides how often a disclosure comes and what becomes of claims; its audit log, if any, gets each event. None takes
-        `Policy()`. on_crisis: Called with each phrase of a crisis, in order, before anything is generated, until it decides other than
-        `Decision.go()`. What it
-            raises goes up to the caller, and nothing is generated. None answers with `DEFAULT_ANSWERS`, without the model.
+            `Policy()`.
+        on_crisis: Called with each phrase of a crisis, in order, before anything is generated, until it decides other than
+            `Decision.go()`. What it raises goes up to the caller, and nothing is generated. None answers with `DEFAULT_ANSWERS`, without
+            the model.
         rewrite: See `ClaimFilter`.
 
     Raises:
