@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from affectrt.affect import Evidence
+from affectrt.companion.guarded import GuardedReply
 from affectrt.companion.mood import Mood, emotion_of_moment
 from affectrt.companion.recollection import RecallSettings, Recollection, Remembrance
 from affectrt.companion.reply import AsyncCompanionReply, CompanionReply
@@ -27,6 +28,7 @@ from affectrt.memory import MemoryStore
 from affectrt.memory.items import check_partner
 from affectrt.perception import Face, FaceObservation, TextEmotion, TextObservation
 from affectrt.perception.face import check_stamp
+from affectrt.policy import Policy, check_policy
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,10 +51,11 @@ class ReadsText(Protocol):
 class _Person:
     """What there is of one partner while the Companion lives."""
 
+    name: str
     conversation: Conversation
     mood: Mood
     remembrance: Remembrance | None
-    guard: Guard | None
+    guard: Guard
     said_ns: dict[int, int] = field(default_factory=dict)
     """Wall-clock time of what was said, by number of turn; one that was cancelled before its first word gives its number to the next."""
     reminded_of: set[str] = field(default_factory=set)
@@ -89,6 +92,7 @@ class Companion:
         memory_key: str | bytes | None = None,
         partner: str = "someone",
         recall: RecallSettings | None = None,
+        policy: Policy | None = None,
         on_crisis: CrisisHook | Literal[False] | None = None,
         color: str | None = None,
         stale_after_s: float = 5.0,
@@ -107,6 +111,8 @@ class Companion:
             memory_key: Encrypts the file; see `MemoryStore`.
             partner: With whom it talks, until `meet` says otherwise. Each partner has a conversation, a state and memories of their own.
             recall: What of the memory comes to mind.
+            policy: Asked by all that is loaded here, for consent, and for what a label needs to count; says how often the answer begins
+                with "I am a machine", and what becomes of claims to feel or to be human. None: nothing of that.
             on_crisis: Called with each phrase of a crisis (harm to oneself or by others, a medical emergency) in the person's words, before
                 anything is generated or remembered; its `Decision` is what happens. None answers with a fixed text that sends them to
                 people, without the model; False looks for none. See `affectrt.dialogue.guard.Guard`.
@@ -132,10 +138,11 @@ class Companion:
         if not (recall is None or isinstance(recall, RecallSettings)):
             raise TypeError(f"recall: expected RecallSettings or None, got {type(recall).__name__}")
         self._recall = recall if recall is not None else RecallSettings()
+        self.policy = check_policy(policy)
         self._on_crisis = on_crisis
         self._stale_ns = int(stale_after_s * 1e9)
         self._color = color
-        self._opened = MemoryStore(memory, key=memory_key) if isinstance(memory, (str, Path)) else None
+        self._opened = MemoryStore(memory, key=memory_key, policy=policy) if isinstance(memory, (str, Path)) else None
         self.memory: MemoryStore | None = memory if isinstance(memory, MemoryStore) else self._opened
         self._lock = threading.Lock()  # around what changes; never held while something computes
         self._frame_ns: int | None = None
@@ -145,8 +152,8 @@ class Companion:
             if self.memory is not None:
                 self.memory.embed([])  # an encoder that was not pulled is missed now, not in the middle of a talk
                 self.memory.prepare()
-            self.face: SeesFaces | None = (Face(color=color, threads=threads) if face is None else face) or None
-            self.text: ReadsText | None = (TextEmotion(threads=threads) if text is None else text) or None
+            self.face: SeesFaces | None = (Face(color=color, threads=threads, policy=policy) if face is None else face) or None
+            self.text: ReadsText | None = (TextEmotion(threads=threads, policy=policy) if text is None else text) or None
             self.dialogue = dialogue if dialogue is not None else Dialogue(seed=seed, threads=threads)
             self._people: dict[str, _Person] = {}
             self._person = self._of(self._partner)
@@ -160,8 +167,8 @@ class Companion:
         if person is None:
             remembrance = Remembrance(self.memory, partner, self._recall) if self.memory is not None else None
             mood = remembrance.mood() if remembrance is not None else Mood()
-            guard = Guard(on_crisis=self._on_crisis) if self._on_crisis is not False else None
-            new = _Person(self.dialogue.conversation(self.persona.system), mood, remembrance, guard)
+            guard = Guard(self.policy, on_crisis=self._on_crisis or None)
+            new = _Person(partner, self.dialogue.conversation(self.persona.system), mood, remembrance, guard)
             with self._lock:
                 person = self._people.setdefault(partner, new)  # another thread may have met them meanwhile
         return person
@@ -184,6 +191,8 @@ class Companion:
         stamp, person = check_stamp(stamp_ns), self._person
         faces = self.face(frame, stamp, color=color or self._color)
         largest = max(faces, key=_area, default=None)
+        if largest is not None and self._abstains("camera", largest.confidence):
+            largest = None
         with self._lock:
             if person is self._person and (self._frame_ns is None or stamp >= self._frame_ns):
                 self._frame_ns, self._faces = stamp, len(faces)
@@ -223,8 +232,10 @@ class Companion:
 
     def _answer(self, person: _Person, text: str, stamp: int, seed: int | None, max_tokens: int | None) -> CompanionReply:
         check_text(text, "text")
-        decision = person.guard.before(text) if person.guard is not None else Decision.go()
+        decision = person.guard.before(text, partner=person.name) if self._on_crisis is not False else Decision.go()
         observation = self.text(text, stamp) if self.text is not None else None
+        if observation is not None and self._abstains("text", observation.confidence):
+            observation = None
         read = Impression.of(observation, stamp) if observation is not None else None
         with self._lock:
             person.read = read
@@ -250,9 +261,13 @@ class Companion:
             except BaseException:
                 reply.close()
                 raise
-        return CompanionReply(
-            reply, Trace(self._trace(person, prompt, reply), state, heard.hits if heard is not None else (), decision.crises)
-        )
+        trace = Trace(self._trace(person, prompt, reply), state, heard.hits if heard is not None else (), decision.crises)
+        if self.policy is None:
+            return CompanionReply(reply, trace)
+        return CompanionReply(GuardedReply(reply, person.conversation, person.guard, person.name), trace)
+
+    def _abstains(self, modality: str, confidence: float) -> bool:
+        return self.policy is not None and self.policy.abstains(modality, confidence)
 
     def _trace(self, person: _Person, prompt: Assembled, reply: Reply) -> PromptTrace:
         earlier = person.conversation.turns[len(person.conversation.turns) - person.conversation.turns_in_context :]

@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 
 from affectrt.companion.state import Piece, Trace
-from affectrt.dialogue import AsyncReply, Reply, ReplyStats
-from affectrt.dialogue.spoken import Spoken
+from affectrt.dialogue import AsyncReply, ReplyStats
+from affectrt.dialogue.reply import Answer
 
 
 class CompanionReply(Iterator[Piece]):
     """An answer as it comes. Cancel it from any thread; dropping it early cancels it too."""
 
-    def __init__(self, reply: Reply | Spoken, trace: Trace) -> None:
+    def __init__(self, reply: Answer, trace: Trace) -> None:
         """Made by `Companion.reply`."""
         self._reply = reply
         self.trace = trace

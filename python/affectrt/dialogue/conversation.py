@@ -157,6 +157,14 @@ class Conversation:
         """`reply` for `async for`; same arguments, same errors."""
         return AsyncReply(self.reply(text, note=note, sampling=sampling, max_tokens=max_tokens, stop=stop, seed=seed, grammar=grammar))
 
+    def amend(self, written: str, shown: str) -> None:
+        """Let the last answer, if it is `written`, read as it was shown: what the person never saw is not to be taken up again."""
+        with self._lock:
+            if written != shown and self._turns and self._turns[-1].assistant == written:
+                last = self._turns.pop()
+                if shown.strip():
+                    self._turns.append(replace(last, assistant=shown, tokens=None))
+
     def reset(self) -> None:
         """Forget everything but the system message, in the cache too.
 

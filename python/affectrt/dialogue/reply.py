@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from affectrt._core import CancelFlag
 from affectrt.dialogue.cache import Slot
@@ -18,9 +18,6 @@ from affectrt.dialogue.sampling import Sampling
 from affectrt.dialogue.template import Prompt
 from affectrt.dialogue.text import TextStream
 from affectrt.errors import EngineError
-
-if TYPE_CHECKING:
-    from affectrt.dialogue.spoken import Spoken
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +56,20 @@ class Turn:
     finish: str = "stop"
     tokens: tuple[int, ...] | None = field(default=None, repr=False)
     """The answer's tokens as the model wrote them; None where the text was cut inside of them."""
+
+
+class Answer(Protocol):
+    """What there is of an answer: a `Reply`, or what stands for one."""
+
+    def __iter__(self) -> Iterator[str]: ...
+    def __next__(self) -> str: ...
+    def read(self) -> str: ...  # noqa: D102
+    def cancel(self) -> None: ...  # noqa: D102
+    def close(self) -> None: ...  # noqa: D102
+    @property
+    def text(self) -> str: ...  # noqa: D102
+    @property
+    def stats(self) -> ReplyStats: ...  # noqa: D102
 
 
 class Reply(Iterator[str]):
@@ -307,7 +318,7 @@ _END = object()
 class AsyncReply(AsyncIterator[str]):
     """The same answer for asyncio: the loop runs in a thread of its own, and no event loop ever waits for it."""
 
-    def __init__(self, reply: Reply | Spoken) -> None:
+    def __init__(self, reply: Answer) -> None:
         """Made by `Conversation.areply`."""
         self._reply = reply
         self._queue: asyncio.Queue[Any] | None = None
@@ -379,7 +390,7 @@ class AsyncReply(AsyncIterator[str]):
         return self._reply.stats
 
 
-def _pump(reply: Reply | Spoken, loop: asyncio.AbstractEventLoop, queue: asyncio.Queue[Any]) -> None:
+def _pump(reply: Answer, loop: asyncio.AbstractEventLoop, queue: asyncio.Queue[Any]) -> None:
     last: object = _END
     try:
         for piece in reply:

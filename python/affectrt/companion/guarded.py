@@ -1,0 +1,63 @@
+"""An answer as it may be shown, by the rules of a policy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from affectrt.dialogue import Conversation, Reply, ReplyStats
+from affectrt.dialogue.guard import Guard
+
+
+class GuardedReply(Iterator[str]):
+    """A `Reply` behind a guard: the disclosure first, if one is due, then the pieces as the policy lets them through.
+
+    When it ends, the conversation remembers what was shown, not what the model wrote: a claim that was rewritten does not come back.
+    """
+
+    def __init__(self, reply: Reply, conversation: Conversation, guard: Guard, partner: str) -> None:
+        """Counts as a turn of the guard."""
+        self._reply, self._conversation = reply, conversation
+        self._before = guard.turn(partner=partner)
+        self._said_before = ""
+        self._stream = guard.stream(reply, partner=partner)
+        self._over = False
+
+    def __next__(self) -> str:
+        if self._before is not None:
+            self._said_before, self._before = f"{self._before} ", None
+            return self._said_before
+        try:
+            return next(self._stream)
+        except StopIteration:
+            self._end()
+            raise
+
+    def read(self) -> str:
+        """Wait for the end; returns all that was shown."""
+        for _ in self:
+            pass
+        return self.text
+
+    def cancel(self) -> None:
+        """Stop as soon as possible."""
+        self._reply.cancel()
+
+    def close(self) -> None:
+        """Cancel, and wait until the next reply may begin."""
+        self._reply.close()
+        self._end()
+
+    def _end(self) -> None:
+        if not self._over:
+            self._over = True
+            self._conversation.amend(self._reply.text, self._stream.text)
+
+    @property
+    def text(self) -> str:
+        """What was shown so far."""
+        return self._said_before + self._stream.text
+
+    @property
+    def stats(self) -> ReplyStats:
+        """Of the model's reply."""
+        return self._reply.stats

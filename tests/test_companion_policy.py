@@ -1,0 +1,135 @@
+"""Companion under a policy: consent, disclosures, what becomes of claims. Where a test is about the model's words, they are given."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+import pytest
+from affectrt.companion import Companion
+from affectrt.companion.guarded import GuardedReply
+from affectrt.dialogue import AsyncReply, Dialogue
+from affectrt.dialogue.guard import INSTEAD, Guard
+from affectrt.dialogue.reply import Turn
+from affectrt.errors import ConsentError
+from affectrt.labels import GOEMOTIONS
+from affectrt.packs import DEFAULTS, pull
+from affectrt.perception import TextObservation
+from affectrt.policy import AuditLog, Policy, verify
+
+SECOND = 1_000_000_000
+CLAIM = ("I love", " you. ", "How was", " your day?")
+
+
+@pytest.fixture(scope="module")
+def dialogue():
+    pull(DEFAULTS["dialogue"])
+    with Dialogue(threads=1, device="cpu", seed=1, context_tokens=512) as loaded:
+        yield loaded
+
+
+class Written:
+    """A reply of which the words are known."""
+
+    def __init__(self, *pieces):
+        self.pieces, self.text, self.closed = list(pieces), "", False
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        if self.closed or not self.pieces:
+            raise StopIteration
+        self.text += self.pieces[0]
+        return self.pieces.pop(0)
+
+    def cancel(self):
+        self.close()
+
+    def close(self):
+        self.closed = True
+
+
+def guarded(dialogue, policy, *pieces):
+    written = Written(*pieces)
+    conversation = dialogue.conversation(None, turns=[Turn("Do you love me?", "".join(pieces), tokens=(1, 2))])
+    guard = Guard(policy)
+    guard.turn()  # the first answer has its disclosure; this is the second
+    return GuardedReply(written, conversation, guard, "anna"), conversation, written
+
+
+def test_a_claim_is_rewritten_and_does_not_come_back(dialogue):
+    reply, conversation, _ = guarded(dialogue, Policy(on_claim="rewrite", disclose_every=None), *CLAIM)
+    assert reply.read() == reply.text == f"{INSTEAD['love']} How was your day?"
+    (turn,) = conversation.turns
+    assert (turn.user, turn.assistant, turn.tokens) == ("Do you love me?", reply.text, None)
+
+
+def test_a_claim_ends_the_answer_where_that_is_wanted(dialogue):
+    reply, conversation, written = guarded(dialogue, Policy(on_claim="stop", disclose_every=None), *CLAIM[:2])
+    assert reply.read().strip() == "" and written.closed
+    assert conversation.turns == ()  # nothing was shown
+
+
+def test_what_is_only_reported_stays(dialogue, tmp_path):
+    policy = Policy(on_claim="report", disclose_every=1, audit=AuditLog(tmp_path / "audit.jsonl"))
+    reply, conversation, _ = guarded(dialogue, policy, *CLAIM)
+    words = reply.read()
+    assert words.endswith("I love you. How was your day?") and "machine" in words
+    assert conversation.turns[0].assistant == "I love you. How was your day?" and conversation.turns[0].tokens == (1, 2)
+    text = (tmp_path / "audit.jsonl").read_text()
+    assert verify(tmp_path / "audit.jsonl") is not None and '"claim"' in text and "love you" not in text
+
+
+def test_it_is_an_answer_for_asyncio_too(dialogue):
+    reply, conversation, _ = guarded(dialogue, Policy(on_claim="rewrite", disclose_every=None), *CLAIM)
+
+    async def main():
+        return "".join([piece async for piece in AsyncReply(reply)])
+
+    assert asyncio.run(main()) == f"{INSTEAD['love']} How was your day?" == conversation.turns[0].assistant
+
+
+def test_only_the_answer_that_was_written_is_amended(dialogue):
+    conversation = dialogue.conversation(None, turns=[Turn("Hi.", "Hello.", tokens=(1,))])
+    conversation.amend("something else", "x")
+    conversation.amend("Hello.", "Hello.")
+    assert conversation.turns == (Turn("Hi.", "Hello.", tokens=(1,)),)
+
+
+def test_the_machine_says_that_it_is_one_and_how_often(dialogue):
+    bot = Companion(face=False, text=False, dialogue=dialogue, policy=Policy(disclose_every=2))
+    answers = [bot.reply("Hello there.", i * SECOND, max_tokens=3).read() for i in range(4)]
+    assert ["machine" in answer for answer in answers] == [True, False, True, False]
+    assert len(bot.conversation.turns) == 4
+    assert all("machine" not in turn.assistant for turn in bot.conversation.turns)
+    assert "machine" not in Companion(face=False, text=False, dialogue=dialogue).reply("Hello there.", 0, max_tokens=3).read()
+
+
+def test_consent_is_asked_for_by_what_is_loaded_here(dialogue, tmp_path):
+    pull(DEFAULTS["text-embedding"])
+    policy = Policy.strict()
+    with Companion(face=False, dialogue=dialogue, policy=policy, memory=tmp_path / "m.db", partner="anna") as bot:
+        with pytest.raises(ConsentError):
+            bot.reply("Hello there.", SECOND)
+        policy.grant("text")
+        assert bot.reply("I live in Lisbon.", SECOND, max_tokens=2).read()
+        assert bot.memory.count() == 0  # for that she was not asked
+        policy.grant("memory", partner="anna")
+        assert bot.reply("I live in Lisbon.", SECOND, max_tokens=2).read()
+        assert bot.memory.count() == 1
+
+
+def test_a_label_that_is_not_sure_enough_is_unknown(dialogue):
+    def unsure(text, stamp_ns=None):
+        return TextObservation(stamp_ns or 0, text, "joy", (), GOEMOTIONS, np.zeros(28, np.float32), 0.5, 0.5, 0.4)
+
+    def read(policy):
+        return Companion(face=False, text=unsure, dialogue=dialogue, policy=policy).reply("Well.", SECOND, max_tokens=1).trace.state.read
+
+    assert read(None).label == "joy" and read(Policy(abstain_below={"text": 0.5})) is None
+
+
+def test_a_policy_is_one(dialogue):
+    with pytest.raises(TypeError, match="policy"):
+        Companion(face=False, text=False, dialogue=dialogue, policy="strict")
