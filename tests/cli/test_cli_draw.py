@@ -84,3 +84,26 @@ def test_timelines_of_any_length_are_drawn(points: int, tmp_path) -> None:  # ty
     assert (tmp_path / "t.png").stat().st_size > 5000
     timeline.save(timeline.snapshot([("a", face((0, 0, 1, 1)))] * points), tmp_path / "s.png")
     assert (tmp_path / "s.png").stat().st_size > 5000
+
+
+@settings(deadline=None, max_examples=15)
+@given(
+    st.lists(st.tuples(st.floats(-1, 1), st.floats(-1, 1)), min_size=1, max_size=2)
+    | st.tuples(st.floats(-1, 1), st.floats(-1, 1), st.integers(1, 12)).map(lambda one: [one[:2]] * one[2])
+)
+def test_labels_of_near_points_do_not_cover_one_another_and_each_points_to_its_own(places: list[tuple[float, float]]) -> None:
+    from dataclasses import replace
+
+    from matplotlib.text import Text
+
+    seen = [(f"face #{i}", replace(face((0, 0, 1, 1)), valence=v, arousal=a)) for i, (v, a) in enumerate(places)]
+    figure = timeline.snapshot(seen)
+    figure.canvas.draw()
+    plane = figure.axes[-1]
+    assert [text.xy for text in plane.texts] == places and all(text.arrow_patch is not None for text in plane.texts)
+    dots = [plane.transData.transform(place) for place in places]
+    boxes = [Text.get_window_extent(text).padded(-0.5) for text in plane.texts]  # without its arrow
+    for i, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[:i])
+        assert not any(box.contains(*dot) for dot in dots)
+        assert plane.bbox.padded(12).contains(*box.min) and plane.bbox.padded(12).contains(*box.max)

@@ -119,7 +119,61 @@ def test_a_plot_has_lines_for_events_and_jumps_where_something_is_said() -> None
     names = [text.get_text() for text in figure.axes[0].texts]
     assert names == ["hug"]
     drawn = [line for line in figure.axes[2].lines if list(line.get_xdata()) == [4.0, 4.0]]
-    assert len(drawn) == 1 and figure.axes[2].get_xlim() == (0.0, 10.0)
+    first, last = figure.axes[2].get_xlim()
+    assert len(drawn) == 1 and -0.5 < first < 0 and 10 < last < 10.5
+    states.finish()
+    assert series.state.at[-1] == 15.0 and len(timeline.timeline([series], events=[(14.0, "late")]).axes[0].texts) == 1
+
+
+def read(label: str, valence: float, probs: tuple[float, float]) -> Any:
+    from affectrt import TextObservation
+
+    return TextObservation(0, "x", label, (), ("joy", "fear"), np.array(probs, np.float32), valence, valence, 0.9)
+
+
+def drawn_text(*seen: Any) -> Any:
+    states, series = TextStates([], 5.0), timeline.Series("text", ("joy", "fear"))
+    for number, one in enumerate(seen, start=1):
+        states.read(number, one)
+        series.add(states.time_s(number), one)
+    states.finish()
+    series.state = states.series
+    return timeline.timeline([series], title="text", stacked=False)
+
+
+def test_a_line_that_says_nothing_is_no_dot_and_leaves_a_gap() -> None:
+    figure = drawn_text(read("joy", 0.8, (0.9, 0.02)), read("unknown", 0.0, (0, 0)), read("joy", 0.7, (0.8, 0.01)))
+    dots = [line for line in figure.axes[0].lines if line.get_label().startswith("_") and len(line.get_xdata()) == 3]
+    assert len(dots) == 2
+    for line in dots:
+        assert np.isnan(line.get_ydata()).tolist() == [False, True, False]
+    (curve,) = figure.axes[2].lines  # fear lies on the axis: not drawn, and not in the legend
+    assert np.isnan(curve.get_ydata()).tolist() == [False, True, False]
+    assert [text.get_text() for text in figure.axes[2].get_legend().get_texts()] == ["joy"]
+    assert "fear" not in [text.get_text() for text in figure.axes[1].get_legend().get_texts()]
+
+
+@pytest.mark.parametrize("seen", [[("joy", 0.8, (0.9, 0.1))], [("unknown", 0.0, (0.0, 0.0))]])
+def test_one_line_shows_its_state_for_as_long_as_a_line_lasts(seen: list[Any], tmp_path: Path) -> None:
+    figure = drawn_text(*(read(*one) for one in seen))
+    first, last = figure.axes[2].get_xlim()
+    assert first < 0 and last > 5
+    lines = [line for line in figure.axes[0].lines if line.get_label() == "valence"]
+    assert len(lines) == 1 and lines[0].get_xdata()[-1] == 5.0
+    assert figure.axes[1].collections  # the bands of its labels
+    told = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert told == ["valence", "arousal", "dots: reading", "lines: state"]
+    assert figure.get_suptitle() == "text" and figure.axes[0].get_title(loc="left") == ""
+    timeline.save(figure, tmp_path / "t.png")
+
+
+def test_what_happens_after_the_end_is_told(cli: Cli, media: Path, tmp_path: Path) -> None:
+    events = tmp_path / "events.csv"
+    events.write_text("1, hug, 0.5, 0\n80, far, 0, 0\n" + "".join(f"{90 + i}, x{i}, 0, 0\n" for i in range(5)))
+    done = cli("run", "-", "--state", "--events", events, stdin="I am so happy!\nGreat!\n")
+    assert done.code == 0 and "after the last line (5 s), so that no row has it: far at 80 s, x0 at 90 s" in done.err
+    assert "x3 at 93 s and 1 more" in done.err and "hug" not in done.err
+    assert "after the last frame" in cli("run", media / "pan.mp4", "--state", "--events", events).err
 
 
 def test_who_is_gone_for_long_has_no_state_any_more() -> None:

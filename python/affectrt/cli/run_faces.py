@@ -18,7 +18,7 @@ from affectrt.cli.media import Frame, Video, folder_images, is_image, read_image
 from affectrt.cli.options import FACE_COLUMNS, face_row
 from affectrt.cli.output import Format, RowWriter
 from affectrt.cli.progress import Bar
-from affectrt.cli.states import STATE_COLUMNS, Happening, Person, state_row
+from affectrt.cli.states import STATE_COLUMNS, Happening, Person, state_row, too_late
 from affectrt.cli.video_writer import VideoWriter
 
 if TYPE_CHECKING:
@@ -188,6 +188,7 @@ class _Moving:
         self._people: dict[int, Person] = {}
         self._spent: list[float] = []
         self._first_ns: int | None = None
+        self._last_s = 0.0
 
     def all(self, frames: Iterator[Frame], limit: int | None, total: int | None) -> None:
         """Look at every frame; Ctrl-C ends a camera (files are completed first) and breaks off a video (files are removed)."""
@@ -217,6 +218,7 @@ class _Moving:
         self._spent.append((time.perf_counter() - began) * 1e3)
         self._first_ns = frame.stamp_ns if self._first_ns is None else self._first_ns
         at_s = (frame.stamp_ns - self._first_ns) / 1e9
+        self._last_s = max(self._last_s, at_s)
         for seen in faces:
             name = f"face #{seen.track_id}"
             track = self._tracks.setdefault(seen.track_id, _Track(timeline.Series(name, seen.labels)))
@@ -266,11 +268,13 @@ class _Moving:
             f"{count} frames, {len(self._tracks)} tracks in {wall_s:.1f} s ({rate:.0f} frames/s with reading and writing), "
             f"faces {statistics.median(self._spent or [0.0]):.2f} ms a frame (median)"
         )
+        events = [(one.at_s, one.name) for one in self._events or ()]
+        if late := too_late(events, self._last_s, "frame"):
+            note(late)
         if target is not None and self._folder is not None:
             _report(target)
             if self._tracks:
                 plot = self._folder / f"{self._stem}-timeline.png"
-                events = [(one.at_s, one.name) for one in self._events or ()]
                 series = [track.series for track in self._tracks.values()]
                 timeline.save(timeline.timeline(series, title=self._title, events=events), plot)
                 _report(plot)

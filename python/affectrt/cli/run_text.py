@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 from affectrt.cli.errors import note
 from affectrt.cli.options import TEXT_COLUMNS, text_row
 from affectrt.cli.output import Format, RowWriter
-from affectrt.cli.states import STATE_COLUMNS, TextStates, state_row
+from affectrt.cli.states import STATE_COLUMNS, TextStates, state_row, too_late
 from affectrt.cli.timeline import Series, save, timeline
 
 MAX_LINE_BYTES = 1 << 20
@@ -38,11 +38,14 @@ def run_text(
         series = series or Series("text", seen.labels)
         series.add(number if states is None else states.time_s(number), seen)
     writer.close()
+    if states is not None and series is not None and (late := too_late(states.events, series.at[-1], "line")):
+        note(late)
     if folder is not None and series is not None:
         path = folder / "text-timeline.png"
         if states is None:
             figure = timeline([series], unit="line", title="text", stacked=False)
         else:
+            states.finish()
             series.state = states.series
             figure = timeline([series], title="text", stacked=False, events=states.events)
         save(figure, path)

@@ -21,6 +21,7 @@ LINE_S = 5.0
 """From one line of text to the next, where it is not said."""
 STEPS = 10
 """States that a plot has from one line of text to the next."""
+MAX_NAMED = 5
 MAX_EVENTS_BYTES = 16 << 20
 
 
@@ -153,6 +154,11 @@ class TextStates:
         self.series.add(at_s, state)
         return state
 
+    def finish(self) -> None:
+        """The last line lasts as long as the others: the series has the state until then."""
+        if self.series is not None:
+            self._fade(self.series, self.series.at[-1], self.series.at[-1] + self._line_s)
+
     def _fade(self, series: Series, begin_s: float, end_s: float) -> None:
         steps = {begin_s + (end_s - begin_s) * step / STEPS for step in range(1, STEPS)}
         jumps = {*self._times[bisect_right(self._times, begin_s) : bisect_right(self._times, end_s)], end_s}
@@ -161,6 +167,13 @@ class TextStates:
                 series.add(at, self._person.at(round(at * 1e9) - 1))
             if at < end_s:
                 series.add(at, self._person.at(round(at * 1e9)))
+
+
+def too_late(events: Sequence[tuple[float, str]], last_s: float, what: str) -> str | None:
+    """What to say of events that come when there is nobody any more whose state they could change."""
+    late = [f"{name} at {at:g} s" for at, name in events if at > last_s]
+    more = f" and {len(late) - MAX_NAMED} more" if len(late) > MAX_NAMED else ""
+    return f"after the last {what} ({last_s:g} s), so that no row has it: {', '.join(late[:MAX_NAMED])}{more}" if late else None
 
 
 def state_row(state: AffectState) -> dict[str, Any]:

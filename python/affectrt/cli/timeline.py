@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from affectrt.cli.media import MissingExtraError, atomic
 from affectrt.cli.palette import AROUSAL, VALENCE, color_of, fraction
+from affectrt.perception.observation import UNKNOWN
 
 if TYPE_CHECKING:
     from affectrt.affect import AffectState
@@ -23,6 +24,10 @@ MAX_LABELS = 8
 MAX_EVENTS = 24
 """So many events have their names on a plot; the others have their line alone."""
 MAX_ROWS = 12
+FEW = 40
+"""So many points of a line are drawn as dots too."""
+VISIBLE_BAND, VISIBLE_CURVE = 0.01, 0.05
+"""A label that never reaches this probability cannot be seen on a plot, or told from the axis, and is not in its legend."""
 INK, FAINT = "#1f2937", "#9ca3af"
 
 
@@ -38,6 +43,8 @@ class Series:
     arousal: list[float] = field(default_factory=list)
     probs: list[Any] = field(default_factory=list)
     confidence: list[float] = field(default_factory=list)
+    known: list[bool] = field(default_factory=list)
+    """False where it said nothing ("unknown")."""
     state: Series | None = None
     """What was made of it, at times of its own."""
 
@@ -48,6 +55,7 @@ class Series:
         self.arousal.append(seen.arousal)
         self.probs.append(seen.probs)
         self.confidence.append(seen.confidence)
+        self.known.append(seen.label != UNKNOWN)
 
     def top(self, count: int = MAX_LABELS) -> list[int]:
         """Indices of the labels with the highest mean, strongest first."""
@@ -55,6 +63,18 @@ class Series:
 
         mean = np.mean(np.asarray(self.probs), axis=0)
         return [int(i) for i in np.argsort(-mean)[:count]]
+
+    def span(self) -> tuple[float, float]:
+        """From when to when, its state with it, which lasts longer than what it was made of."""
+        return self.at[0], max(self.at[-1], self.state.at[-1] if self.state else self.at[-1])
+
+    def where_known(self, values: Any) -> Any:
+        """The values (T,) or (T, C) with NaN, which is a gap on a plot, where it said nothing."""
+        import numpy as np
+
+        array = np.array(values, np.float64)
+        array[~np.array(self.known)] = np.nan
+        return array
 
 
 def _figure(width: float, height: float) -> Any:
@@ -90,7 +110,8 @@ def timeline(
     """A figure: for each series its valence and arousal above, its probabilities below.
 
     Where there are states, theirs are the strong lines above, and their labels have a panel in the middle. `stacked` for probabilities that
-    sum to 1; else each label is a line of its own (multi-label text). `events` are times, in the unit of the series, and names.
+    sum to 1; else each label is a line of its own (multi-label text), with a gap where nothing could be read. `events` are times, in the
+    unit of the series, and names.
     """
     shown = sorted(sorted(series, key=lambda one: -len(one.at))[:MAX_TRACKS], key=lambda one: one.name)
     columns = max(1, len(shown))
@@ -101,28 +122,34 @@ def timeline(
     heights = [1.3, 1, 1] if middle else [1, 1.25]
     grid = figure.subplots(len(heights), columns, sharex="col", squeeze=False, height_ratios=heights)
     for column, one in enumerate(shown):
-        _affect(grid[0][column], one, legend=column == columns - 1)
+        _affect(grid[0][column], one, legend=column == columns - 1, gaps=not stacked)
+        if one.name != title:
+            grid[0][column].set_title(one.name, fontsize=10, color=INK, loc="left")
         if one.state:
             _probabilities(grid[1][column], one.state, "", stacked=True)
             _confidence(grid[1][column], one.state)
         _probabilities(grid[-1][column], one, unit, stacked)
         _events(grid[:, column], one, events)
-        if one.state and one.state.at[-1] > one.at[0]:  # a state lasts longer than what it was made of
-            grid[-1][column].set_xlim(one.at[0], max(one.at[-1], one.state.at[-1]))
+        first, last = one.span()
+        dots = not stacked or one.state is not None or len(one.at) < FEW
+        margin = 0.5 if first == last else 0.015 * (last - first) * dots  # so that the first and last dot are whole
+        grid[-1][column].set_xlim(first - margin, last + margin)
     return figure
 
 
-def _affect(axes: Any, one: Series, *, legend: bool) -> None:
+def _affect(axes: Any, one: Series, *, legend: bool, gaps: bool) -> None:
+    from matplotlib.lines import Line2D
+
     _tidy(axes)
     axes.axhline(0, color=FAINT, linewidth=0.8)
-    few = len(one.at) < 40
+    few = len(one.at) < FEW or (gaps and not all(one.known))
     for part in (one, one.state) if one.state else (one,):
         # Beside its state, what was read is no more than the dots that it is made of.
         beside = part is one and one.state is not None
         for name, values, color in (("valence", part.valence, VALENCE), ("arousal", part.arousal, AROUSAL)):
             axes.plot(
                 part.at,
-                values,
+                part.where_known(values) if beside or gaps else values,
                 color=fraction(color),
                 label="_" if beside else name,
                 linewidth=0 if beside else 1.8,
@@ -130,11 +157,14 @@ def _affect(axes: Any, one: Series, *, legend: bool) -> None:
                 markersize=5 if beside and few else 2.5 if beside else 3.5,
                 alpha=0.45 if beside else 1.0,
             )
-    axes.set_ylim(-1.05, 1.05)
-    axes.set_title(one.name, fontsize=10, color=INK, loc="left")
+    axes.set_ylim(-1.08, 1.08)
     axes.set_ylabel("valence, arousal", fontsize=8, color=INK)
     if legend:
-        axes.legend(fontsize=8, frameon=False, loc="upper right", ncols=2, bbox_to_anchor=(1.0, 1.16))
+        handles = axes.get_legend_handles_labels()[0]
+        if one.state:
+            handles.append(Line2D([], [], color=FAINT, marker="o", markersize=5, linewidth=0, label="dots: reading"))
+            handles.append(Line2D([], [], color=FAINT, linewidth=1.8, label="lines: state"))
+        axes.legend(handles=handles, fontsize=8, frameon=False, loc="lower right", ncols=4, bbox_to_anchor=(1.0, 1.0))
 
 
 def _confidence(axes: Any, state: Series) -> None:
@@ -145,7 +175,7 @@ def _confidence(axes: Any, state: Series) -> None:
 
 def _events(column: Sequence[Any], one: Series, events: Sequence[tuple[float, str]]) -> None:
     """A line through the panels for each event within their time; its name stands upright in the first."""
-    first, last = one.at[0], max(one.at[-1], one.state.at[-1] if one.state else one.at[-1])
+    first, last = one.span()
     inside = [(at, name) for at, name in events if first <= at <= last]
     for number, (at, name) in enumerate(inside):
         for axes in column:
@@ -160,19 +190,24 @@ def _probabilities(axes: Any, one: Series, unit: str, stacked: bool) -> None:
 
     _tidy(axes)
     probs = np.asarray(one.probs)
-    order = one.top()
-    colors = [fraction(color_of(one.labels[i])) for i in order]
-    names = [one.labels[i] for i in order]
-    if stacked and len(one.at) > 1:
+    bands = stacked and len(one.at) > 1
+    visible = {i for i in one.top() if probs[:, i].max() >= (VISIBLE_BAND if bands else VISIBLE_CURVE)}
+    if bands:
+        order = one.top()
+        colors = [fraction(color_of(one.labels[i])) for i in order]
+        names = [one.labels[i] if i in visible else "_" for i in order]
         axes.stackplot(one.at, *(probs[:, i] for i in order), colors=colors, labels=names, alpha=0.92, linewidth=0)
-        axes.set_xlim(one.at[0], one.at[-1])
+        axes.set_ylim(0, 1)
     else:
-        for i, name, color in zip(order, names, colors, strict=True):
-            axes.plot(one.at, probs[:, i], color=color, label=name, linewidth=1.6, marker="o", markersize=3.5)
-    axes.set_ylim(0, 1)
+        values = probs if stacked else one.where_known(probs)
+        for i in (i for i in one.top() if i in visible):
+            color, name = fraction(color_of(one.labels[i])), one.labels[i]
+            axes.plot(one.at, values[:, i], color=color, label=name, linewidth=1.6, marker="o", markersize=3.5)
+        axes.set_ylim(-0.03, 1.03)
     axes.set_ylabel("probability", fontsize=8, color=INK)
     axes.set_xlabel(unit, fontsize=8, color=INK)
-    axes.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=4)
+    if visible:
+        axes.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=4)
     if unit == "line":
         from matplotlib.ticker import MaxNLocator
 
@@ -234,26 +269,25 @@ def _stacked_bars(axes: Any, seen: Sequence[tuple[str, FaceObservation | TextObs
 def _affect_plane(axes: Any, seen: Sequence[tuple[str, FaceObservation | TextObservation]]) -> None:
     from matplotlib.patches import Circle
 
-    placed: list[tuple[float, float]] = []
-
     _tidy(axes)
     axes.grid(visible=False)
     axes.add_patch(Circle((0, 0), 1, facecolor="#f3f4f6", edgecolor=FAINT, linewidth=0.8))
     axes.axhline(0, color=FAINT, linewidth=0.8)
     axes.axvline(0, color=FAINT, linewidth=0.8)
-    for name, one in seen:
-        axes.scatter([one.valence], [one.arousal], s=90, color=[fraction(color_of(one.label))], edgecolors=INK, linewidths=0.8, zorder=3)
-        right = one.valence < 0.2
-        near = sum(abs(v - one.valence) < 0.35 and abs(a - one.arousal) < 0.12 for v, a in placed)
-        placed.append((one.valence, one.arousal))
+    points = [(one.valence, one.arousal) for _, one in seen]
+    names = [f"{name}: {one.label}" for name, one in seen]
+    for name, place, point, (_, one) in zip(names, _label_places(names, points), points, seen, strict=True):
+        axes.scatter(*point, s=90, color=[fraction(color_of(one.label))], edgecolors=INK, linewidths=0.8, zorder=3)
         axes.annotate(
-            f"{name}: {one.label}",
-            (one.valence, one.arousal),
-            xytext=(9 if right else -9, 9 + 11 * near),
-            textcoords="offset points",
-            ha="left" if right else "right",
+            name,
+            point,
+            xytext=place,
+            ha="left" if place[0] > point[0] else "right",
+            va="center",
             fontsize=8,
             color=INK,
+            zorder=4,
+            arrowprops={"arrowstyle": "-", "color": INK, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 0, "relpos": _side(place, point)},
         )
     axes.set(xlim=(-1.08, 1.08), ylim=(-1.08, 1.08), aspect="equal")
     axes.set_xticks([-1, 0, 1])
@@ -261,3 +295,33 @@ def _affect_plane(axes: Any, seen: Sequence[tuple[str, FaceObservation | TextObs
     axes.set_xlabel("valence", fontsize=8, color=INK)
     axes.set_ylabel("arousal", fontsize=8, color=INK)
     axes.set_title("valence and arousal", fontsize=10, color=INK, loc="left")
+
+
+def _side(place: tuple[float, float], point: tuple[float, float]) -> tuple[float, float]:
+    """Where on a label the line to its point begins: at the end that is nearer."""
+    return (0.0 if place[0] > point[0] else 1.0, 0.5)
+
+
+def _label_places(names: Sequence[str], points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """For each name where its label stands beside its point, clear of the other labels and of all points as far as there is room.
+
+    From the highest point down, so that the lines from labels to points seldom cross. Sizes are those of 8 points on
+    a plane of three inches, and rather too large.
+    """
+    letter, height, dot, away = 0.062, 0.13, 0.07, 0.14
+    taken = [(x - dot, y - dot, x + dot, y + dot) for x, y in points]
+    placed = {}
+    for number in sorted(range(len(names)), key=lambda i: -points[i][1]):
+        (x, y), width = points[number], letter * len(names[number])
+        tries: list[tuple[Any, ...]] = []
+        for side in (1, -1) if x < 0.2 else (-1, 1):
+            for step in range(-16, 17):
+                at_x, at_y = x + side * away, y + step * height / 2
+                left, right = sorted((at_x, at_x + side * width))
+                box = (left, at_y - height / 2, right, at_y + height / 2)
+                outside = left < -1.05 or right > 1.05 or abs(at_y) > 1.0
+                clashes = sum(box[0] < one[2] and box[2] > one[0] and box[1] < one[3] and box[3] > one[1] for one in taken)
+                tries.append((outside, clashes, abs(step), len(tries), (at_x, at_y), box))
+        *_, placed[number], box = min(tries)
+        taken.append(box)
+    return [placed[number] for number in range(len(names))]
