@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import importlib.metadata
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -114,3 +115,14 @@ def test_a_block_runs(
             assert value == ast.literal_eval(told[1]), lines[node.lineno - 1]
     printed = capsys.readouterr().out.splitlines()
     assert {line.split("  # ", 1)[1].strip() for line in lines if "print(" in line and "  # " in line} <= set(printed)
+
+
+def test_the_command_line_is_listed_whole() -> None:
+    import typer
+    from affectrt.cli.app import GROUP, build
+
+    foreign = {entry.name for entry in importlib.metadata.entry_points(group=GROUP)}
+    commands = set(typer.main.get_command(build()).commands) - foreign  # type: ignore[attr-defined]
+    for page, form in (("README.md", r"`{}`"), ("docs/cli.md", r"\n\| `{}[` ]")):
+        text = (ROOT / page).read_text(encoding="utf-8")
+        assert commands and not {name for name in commands if not re.search(form.format(name), text)}, page

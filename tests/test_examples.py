@@ -155,6 +155,32 @@ def run(name: str, *arguments: str, text: str = "") -> str:
     return done.stdout
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["faces.py"], "usage: python faces.py PHOTO"),
+        (["faces.py", __file__], "cannot be read as a picture"),
+        (["companion.py", str(PHOTO)], "usage: python companion.py PHOTO"),
+        (["companion.py", "nowhere.jpg", "Hello!"], "nowhere.jpg cannot be read as a picture"),
+        (["camera.py", "/dev/video99"], "/dev/video99: No such file or directory"),
+        (["camera.py", __file__], f"{__file__}: Invalid data"),
+    ],
+)
+def test_examples_say_what_they_miss(command: list[str], said: str) -> None:
+    name, *arguments = command
+    done = subprocess.run([sys.executable, str(EXAMPLES / "python" / name), *arguments], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1 and said in done.stderr and "Traceback" not in done.stderr
+
+
+def test_companion_example_without_a_face(tmp_path: Path) -> None:
+    from PIL import Image
+
+    Image.new("RGB", (64, 64)).save(tmp_path / "wall.png")
+    command = [sys.executable, str(EXAMPLES / "python" / "companion.py"), str(tmp_path / "wall.png"), "Hello!"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0 and "no face in" in done.stderr and done.stdout.strip()
+
+
 def test_faces_example() -> None:
     out = run("faces.py", str(PHOTO)).splitlines()
     assert len(out) == 1 and out[0].startswith("#1 happy ")

@@ -82,3 +82,7 @@ def test_the_robots_answer_scales_with_its_strength_and_never_mirrors_anger():
     assert answer_to("furious") == answer_to(None) == NEUTRAL
     with pytest.raises(ValueError, match="'gleeful'"):
         answer_to("gleeful")
+    for strength in (2, -0.1, float("nan")):
+        for person in ("despaired", None):
+            with pytest.raises(ValueError, match=r"strength must lie in \[0, 1\]"):
+                answer_to(person, strength)

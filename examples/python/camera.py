@@ -24,6 +24,7 @@ class NewestFrame:
         self._item: tuple[np.ndarray, int] | None = None
         self._ended = False
         self.dropped = 0
+        self.error = ""
 
     def put(self, frame: np.ndarray, stamp_ns: int) -> None:
         with self._changed:
@@ -49,6 +50,8 @@ def capture(source: str, newest: NewestFrame) -> None:
         with av.open(source, format="v4l2" if source.startswith("/dev/video") else None) as container:
             for frame in container.decode(video=0):
                 newest.put(frame.to_ndarray(format="rgb24"), time.monotonic_ns())
+    except av.error.FFmpegError as error:
+        newest.error = f"{source}: {error.strerror}"
     finally:
         newest.end()
 
@@ -63,6 +66,8 @@ def main() -> None:
         age_ms = (time.monotonic_ns() - stamp_ns) / 1e6
         seen = ", ".join(f"#{f.track_id} {f.label}" for f in faces) or "nobody"
         print(f"{age_ms:5.1f} ms after capture, {newest.dropped} frames passed over: {seen}")
+    if newest.error:
+        sys.exit(f"{newest.error} (python camera.py DEVICE-OR-VIDEO-FILE)")
 
 
 if __name__ == "__main__":

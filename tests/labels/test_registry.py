@@ -256,6 +256,12 @@ def test_nearest_is_the_nearest(valence, arousal, dominance):
         assert distance(affect[nearest(place, name)]) == min(map(distance, affect.values()))
 
 
+def test_nearest_takes_a_place_of_three_axes():
+    for wrong in ((0.5, 0.2), [0.5, 0.2, 0.0], "joy", None):
+        with pytest.raises(TypeError, match=rf"Affect\(valence, arousal, dominance\) was expected, got {type(wrong).__name__}"):
+            nearest(wrong, "ekman")
+
+
 @pytest.mark.parametrize("name", ["fer7", "meld7", "leia5", "plutchik8"])
 def test_each_place_is_nearest_to_itself(name):
     for label, place in taxonomy(name).affect.items():

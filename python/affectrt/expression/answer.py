@@ -82,8 +82,10 @@ def answer_to(person: str | None, strength: float = 1.0) -> Expression:
         strength: [0, 1], scales valence and arousal.
 
     Raises:
-        ValueError: `person` is not one of those strings.
+        ValueError: `person` is not one of those strings, or `strength` lies outside [0, 1].
     """
+    if not 0.0 <= strength <= 1.0:
+        raise ValueError(f"strength must lie in [0, 1], got {strength}")
     if person is None:
         return NEUTRAL
     if person not in ANSWERS:

@@ -105,8 +105,11 @@ def has_neutral(one: Taxonomy) -> bool:
 def nearest(affect: Affect, name: str) -> str:
     """The label of a taxonomy whose place is nearest (Euclidean distance in valence, arousal, dominance; of equals the first).
 
-    Into "zones4" it is `zone_of` instead. Raises ValueError for an unknown name or a coordinate that is not in [-1, 1].
+    Into "zones4" it is `zone_of` instead. Raises TypeError for what is no `Affect`, ValueError for an unknown name or a coordinate that is
+    not in [-1, 1].
     """
+    if not isinstance(affect, Affect):
+        raise TypeError(f"affect: an Affect(valence, arousal, dominance) was expected, got {type(affect).__name__}")
     for axis in ("valence", "arousal", "dominance"):
         value = getattr(affect, axis)
         if not -1.0 <= value <= 1.0:
