@@ -81,6 +81,14 @@ def test_what_is_only_reported_stays(dialogue, tmp_path):
     assert verify(tmp_path / "audit.jsonl") is not None and '"claim"' in text and "love you" not in text
 
 
+def test_of_an_answer_that_is_dropped_early_what_was_shown_stays(dialogue):
+    reply, conversation, written = guarded(dialogue, Policy(on_claim="rewrite", disclose_every=None), "I love you. ")
+    written.pieces.append("And more.")
+    assert next(reply).startswith(INSTEAD["love"])
+    del reply
+    assert written.closed and conversation.turns[0].assistant.startswith(INSTEAD["love"])
+
+
 def test_it_is_an_answer_for_asyncio_too(dialogue):
     reply, conversation, _ = guarded(dialogue, Policy(on_claim="rewrite", disclose_every=None), *CLAIM)
 

@@ -32,6 +32,10 @@ class GuardedReply(Iterator[str]):
             self._end()
             raise
 
+    def __del__(self) -> None:
+        if not getattr(self, "_over", True):  # dropped early: what was held back is not to be gone on from either
+            self.close()
+
     def read(self) -> str:
         """Wait for the end; returns all that was shown."""
         for _ in self:
