@@ -23,7 +23,8 @@ _YES = r"(?P<yes>(?:yes|yeah|yep)\b)"
 _NO = r"(?P<no>(?:no|nope)\b(?!\s+(?:doubt|question|wonder|one|matter|longer|idea|answer|way to|clue)\b))"
 _HEDGE = (
     r"(?:unsure|unclear|uncertain|undecided|undetermined|unknown|abstain|maybe|perhaps|possibly|probably|likely"
-    r"|not (?:sure|clear|certain|enough)|no (?:idea|answer|clue|way to)|(?:it )?depends|(?:can't|cannot|can not|could not) (?:say|tell|know|be (?:said|told|determined))"
+    r"|not (?:sure|clear|certain|enough)|no (?:idea|answer|clue|way to)|(?:it )?depends"
+    r"|(?:can't|cannot|can not|could not) (?:say|tell|know|be (?:said|told|determined))"
     r"|(?:do not|don't) know|(?:hard|difficult|impossible) to (?:say|tell|know))\b"
 )
 _OPENERS = r"(?:well|so|i think|i would say|i'm|i am|i|it is|it's)"
