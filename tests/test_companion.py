@@ -79,7 +79,7 @@ def prompt_of(bot, reply):
 
 
 def test_what_is_seen_and_read_reaches_the_prompt_and_the_face(dialogue):
-    bot = Companion(face=Eyes(face_of("happy")), text=Reader("gratitude", 0.6, 0.1), dialogue=dialogue)
+    bot = Companion(face=Eyes(face_of("happy")), text=Reader("gratitude", 0.6, 0.1), dialogue=dialogue, strategy=False)
     assert [f.label for f in bot.see(FRAME, 1 * SECOND)] == ["happy"]
     reply = bot.reply("Thank you so much!", 2 * SECOND, max_tokens=6)
     trace = reply.trace
@@ -105,7 +105,7 @@ def test_what_is_seen_and_read_reaches_the_prompt_and_the_face(dialogue):
     ("seen_s", "said_s", "used"), [(10, 10, True), (10, 14.9, True), (10, 15.1, False), (12, 10, True), (100, 10, False)]
 )
 def test_only_fresh_sights_are_used(dialogue, seen_s, said_s, used):
-    bot = Companion(face=Eyes(face_of("sad")), text=False, dialogue=dialogue)
+    bot = Companion(face=Eyes(face_of("sad")), text=False, dialogue=dialogue, strategy=False)
     bot.see(FRAME, int(seen_s * SECOND))
     reply = bot.reply("Hello there!", int(said_s * SECOND))
     assert (reply.trace.note is not None) == used == (reply.trace.state.seen is not None)
@@ -113,7 +113,7 @@ def test_only_fresh_sights_are_used(dialogue, seen_s, said_s, used):
 
 
 def test_unknown_is_left_out(dialogue):
-    bot = Companion(face=Eyes(face_of(UNKNOWN)), text=Reader(UNKNOWN), dialogue=dialogue)
+    bot = Companion(face=Eyes(face_of(UNKNOWN)), text=Reader(UNKNOWN), dialogue=dialogue, strategy=False)
     bot.see(FRAME, SECOND)
     reply = bot.reply("Hm.", SECOND)
     state = reply.trace.state
@@ -205,7 +205,7 @@ def test_a_reply_is_cancelled_and_the_next_one_comes(dialogue):
 
 
 def test_the_trace_holds_the_turns_that_the_model_still_sees(dialogue):
-    bot = Companion(face=False, text=Reader("joy"), dialogue=dialogue)
+    bot = Companion(face=False, text=Reader("joy"), dialogue=dialogue, strategy=False)
     first = bot.reply("I won!", SECOND, max_tokens=4)
     assert first.trace.prompt.turns == ()
     said = first.read()
@@ -220,7 +220,7 @@ def test_the_trace_holds_the_turns_that_the_model_still_sees(dialogue):
 
 
 def test_areply(dialogue):
-    bot = Companion(face=False, text=Reader("joy"), dialogue=dialogue)
+    bot = Companion(face=False, text=Reader("joy"), dialogue=dialogue, strategy=False)
 
     async def main():
         reply = bot.areply("I won!", max_tokens=6)
@@ -302,11 +302,11 @@ def test_who_is_met_twice_at_once_keeps_one_conversation(dialogue):
     class Slow:
         """While it makes a conversation, another thread meets the same person and talks with them."""
 
-        def conversation(self, system):
+        def conversation(self, system, **kwargs):
             bot.dialogue = dialogue
             bot.meet("anna")
             bot.reply("I won!", max_tokens=2).read()
-            return dialogue.conversation(system)
+            return dialogue.conversation(system, **kwargs)
 
     bot = Companion(face=False, text=False, dialogue=dialogue)
     bot.dialogue = Slow()

@@ -82,9 +82,9 @@ def test_what_was_said_in_sadness_comes_back_with_the_mood(start):
     trace = say(bot, "I feel so alone today.", 5 * SECOND)  # another monotonic clock, as after a restart
     assert [hit.memory.text for hit in trace.memories] == ["My dog Bruno died last week."]
     assert trace.memories[0].emotional_distance < 0.1
-    first, second = trace.note.split("\n")
+    first, second, third = trace.note.split("\n")
     assert first == 'You remember that I said yesterday, feeling sad: "My dog Bruno died last week."'
-    assert second.startswith("You hear that I sound ")
+    assert second.startswith("You hear that I sound ") and third == trace.plan.prompt
     assert [hit.memory.text for hit in say(bot, "Where does my sister live?", 400 * SECOND).memories] == ["My sister lives in Lisbon."]
     assert say(bot, "What is the capital of France?", 700 * SECOND).memories == ()
     texts = {memory.text: memory for memory in bot.memory.memories(partner="anna")}

@@ -55,7 +55,7 @@ def guarded(dialogue, policy, *pieces):
     conversation = dialogue.conversation(None, turns=[Turn("Do you love me?", "".join(pieces), tokens=(1, 2))])
     guard = Guard(policy)
     guard.turn()  # the first answer has its disclosure; this is the second
-    return GuardedReply(written, conversation, guard, "anna"), conversation, written
+    return GuardedReply(written, conversation, guard, "anna", lambda: {"said": "Do you love me?"}), conversation, written
 
 
 def test_a_claim_is_rewritten_and_does_not_come_back(dialogue):
@@ -78,7 +78,9 @@ def test_what_is_only_reported_stays(dialogue, tmp_path):
     assert words.endswith("I love you. How was your day?") and "machine" in words
     assert conversation.turns[0].assistant == "I love you. How was your day?" and conversation.turns[0].tokens == (1, 2)
     text = (tmp_path / "audit.jsonl").read_text()
-    assert verify(tmp_path / "audit.jsonl") is not None and '"claim"' in text and "love you" not in text
+    assert verify(tmp_path / "audit.jsonl").ok and '"claim"' in text and "love you" not in text
+    (event,) = [event for event in policy.audit.events("anna") if event.kind == "reply"]
+    assert event.facts["turn"] == 1 and policy.audit.matches(event, "answer", words, "anna")
 
 
 def test_of_an_answer_that_is_dropped_early_what_was_shown_stays(dialogue):

@@ -56,7 +56,7 @@ def test_the_whole_prompt():
         'You remember that I said 3 days ago, feeling nervous: "My exam is on Monday."\n'
         'You remember from last week: "Likes tea."\n'
         'You see that I look sad and hear that I sound disappointed. It is about "failed again".\n'
-        "Name the feeling that you hear in what I say, gently, and let me correct you."
+        "Name the feeling that you hear in what I say, gently."
     )
     assert prompt.words == "I failed again."
     assert prompt.turn == f"{prompt.note}\n\n{prompt.words}"

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,6 +37,9 @@ def chat(
     camera: Annotated[int | None, typer.Option(min=0, help="Look through this camera meanwhile.")] = None,
     threads: Annotated[int, typer.Option(min=0, help="Threads of the language model; 0: every physical core.")] = 0,
     seed: Annotated[int | None, typer.Option(help="Makes answers repeatable.")] = None,
+    short: Annotated[bool, typer.Option("--short", help="End each answer with its first paragraph.")] = False,
+    strategy: Annotated[bool, typer.Option(help="Plan a way of support for each answer, and tell the model.")] = True,
+    trace: Annotated[bool, typer.Option("--trace", help="After each answer, what the model was told, and its cost and hash.")] = False,
     allow_unverified: Annotated[bool, typer.Option("--allow-unverified", help="Accept a bare .gguf.")] = False,
     output: OutputOption = Format.table,
 ) -> None:
@@ -56,13 +60,15 @@ def chat(
             memory=memory,
             memory_key=key,
             partner=partner,
+            strategy=None if strategy else False,
+            sampling=replace(dialogue.sampling, stop=(*dialogue.sampling.stop, "\n\n")) if short else None,
         )
     note(_dim(f"{dialogue.pack.name} on {dialogue.provider}, {dialogue.threads} threads, ready in {time.perf_counter() - began:.1f} s"))
     with bot, _watching(bot, camera):
         if once is not None:
-            _once(bot, once, output)
+            _once(bot, once, output, trace)
         else:
-            _talk(bot)
+            _talk(bot, trace)
 
 
 def _dim(text: str) -> str:
@@ -71,26 +77,35 @@ def _dim(text: str) -> str:
     return dim(text)
 
 
-def _once(bot: Companion, text: str, output: Format) -> None:
+def _once(bot: Companion, text: str, output: Format, trace: bool) -> None:
     from affectrt.cli.speak import stream
 
     reply = bot.reply(text)
     if output is Format.table:
         stream(reply)
-        note(_dim(_side_line(reply)))
+        _beside(bot, reply, trace)
     else:
         answer = "".join(str(piece) for piece in reply)
-        row = {"text": text, "answer": answer, **_figures(reply)}
+        row = {"text": text, "answer": answer, **_figures(reply), **(_traced(bot, reply) if trace else {})}
         write(Report(tuple(row), [row], row), output)
     if reply.stats.cancelled:
         raise KeyboardInterrupt
 
 
+def _beside(bot: Companion, reply: CompanionReply, trace: bool) -> None:
+    note(_dim(_side_line(reply)))
+    if trace:
+        from affectrt.cli.trace import told
+
+        note(_dim(told(bot, reply)))
+
+
 def _side_line(reply: CompanionReply) -> str:
     from affectrt.cli.speak import cost, perceived, remembered
 
+    plan = f"; strategy {reply.trace.plan.strategy}" if reply.trace.plan is not None else ""
     guard = "".join(f"; guard: {crisis.category} ({crisis.words!r})" for crisis in reply.trace.crises)
-    return f"{perceived(reply.trace.state)}{guard}{remembered(reply.trace.memories)}; {cost(reply.stats)}"
+    return f"{perceived(reply.trace.state)}{guard}{remembered(reply.trace.memories)}{plan}; {cost(reply.stats)}"
 
 
 def _figures(reply: CompanionReply) -> dict[str, Any]:
@@ -104,6 +119,7 @@ def _figures(reply: CompanionReply) -> dict[str, Any]:
         "confidence": state.affect.confidence,
         "remembers": [hit.memory.text for hit in reply.trace.memories],
         "guard": [crisis.category for crisis in reply.trace.crises],
+        "strategy": reply.trace.plan.strategy.value if reply.trace.plan is not None else None,
         "expression": reply.expression.name,
         "ttft_ms": stats.ttft_ms,
         "decode_tok_s": stats.decode_tok_s,
@@ -114,7 +130,16 @@ def _figures(reply: CompanionReply) -> dict[str, Any]:
     }
 
 
-def _talk(bot: Companion) -> None:
+def _traced(bot: Companion, reply: CompanionReply) -> dict[str, Any]:
+    from affectrt.cli.trace import layer_tokens
+
+    prompt = reply.trace.prompt
+    if prompt is None:
+        return {"trace": None, "trace_sha256": None, "layer_tokens": None}
+    return {"trace": prompt.to_json(), "trace_sha256": prompt.sha256, "layer_tokens": layer_tokens(bot, prompt)}
+
+
+def _talk(bot: Companion, trace: bool) -> None:
     from affectrt.cli.speak import stream
 
     for line in _typed() if sys.stdin.isatty() else _piped():
@@ -126,7 +151,7 @@ def _talk(bot: Companion) -> None:
             note(f"error: {error}")
             continue
         stream(reply)
-        note(_dim(_side_line(reply)))
+        _beside(bot, reply, trace)
 
 
 def _typed() -> Iterator[str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -12,15 +13,18 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from affectrt.affect import Evidence
 from affectrt.companion.guarded import GuardedReply
 from affectrt.companion.mood import Mood, emotion_of_moment
+from affectrt.companion.person import Person
+from affectrt.companion.prompting import PlansStrategy, Prompting, audited, trace_of
 from affectrt.companion.recollection import RecallSettings, Recollection, Remembrance
 from affectrt.companion.reply import AsyncCompanionReply, CompanionReply
 from affectrt.companion.state import CompanionState, Impression, Trace
-from affectrt.dialogue import Conversation, Dialogue, Reply
+from affectrt.dialogue import Conversation, Dialogue
+from affectrt.dialogue.conditioning import Stimulus
 from affectrt.dialogue.guard import CrisisHook, Decision, Guard
 from affectrt.dialogue.persona import Persona, find_persona
-from affectrt.dialogue.prompt import Assembled, Layer, PersonaLayer, PromptTrace, StateLayer, TurnLayer, assemble, join_turn
-from affectrt.dialogue.sampling import check_number
+from affectrt.dialogue.sampling import Sampling, check_number
 from affectrt.dialogue.spoken import Spoken
+from affectrt.dialogue.strategy import Planner
 from affectrt.dialogue.text import check_text
 from affectrt.engine import ProviderSpec
 from affectrt.expression import NEUTRAL, answer_to
@@ -47,34 +51,6 @@ class ReadsText(Protocol):
     def __call__(self, text: str, stamp_ns: int | None = None) -> TextObservation: ...  # noqa: D102
 
 
-@dataclass(slots=True)
-class _Person:
-    """What there is of one partner while the Companion lives."""
-
-    name: str
-    conversation: Conversation
-    mood: Mood
-    remembrance: Remembrance | None
-    guard: Guard
-    said_ns: dict[int, int] = field(default_factory=dict)
-    """Wall-clock time of what was said, by number of turn; one that was cancelled before its first word gives its number to the next."""
-    reminded_of: set[str] = field(default_factory=set)
-    """Whose memories were told in this conversation."""
-    seen: Impression | None = None
-    read: Impression | None = None
-
-    def before_ns(self) -> int | None:
-        """From when on the model still sees what was said, by the wall clock; None if it sees nothing."""
-        first = len(self.conversation.turns) - self.conversation.turns_in_context
-        return min((said for turn, said in self.said_ns.items() if turn >= first), default=None)
-
-    def reset(self) -> None:
-        """Forget the conversation. Raises EngineError while a reply runs."""
-        self.conversation.reset()
-        self.said_ns.clear()
-        self.reminded_of.clear()
-
-
 class Companion:
     """Sees, reads, remembers, answers. `see` may run in a camera's thread while `reply` runs in another.
 
@@ -92,8 +68,11 @@ class Companion:
         memory_key: str | bytes | None = None,
         partner: str = "someone",
         recall: RecallSettings | None = None,
+        strategy: PlansStrategy | Literal[False] | None = None,
+        stimulus: Stimulus | None = None,
         policy: Policy | None = None,
         on_crisis: CrisisHook | Literal[False] | None = None,
+        sampling: Sampling | None = None,
         color: str | None = None,
         stale_after_s: float = 5.0,
         seed: int | None = None,
@@ -111,11 +90,15 @@ class Companion:
             memory_key: Encrypts the file; see `MemoryStore`.
             partner: With whom it talks, until `meet` says otherwise. Each partner has a conversation, a state and memories of their own.
             recall: What of the memory comes to mind.
+            strategy: Chooses one of the eight ways of support for each answer, and tells the model. None plans by rules; False leaves it to
+                the model; or a Planner of your own.
+            stimulus: A sentence after the persona, such as `affectrt.dialogue.conditioning.STIMULI["EP09"]`.
             policy: Asked by all that is loaded here, for consent, and for what a label needs to count; says how often the answer begins
                 with "I am a machine", and what becomes of claims to feel or to be human. None: nothing of that.
             on_crisis: Called with each phrase of a crisis (harm to oneself or by others, a medical emergency) in the person's words, before
                 anything is generated or remembered; its `Decision` is what happens. None answers with a fixed text that sends them to
                 people, without the model; False looks for none. See `affectrt.dialogue.guard.Guard`.
+            sampling: Instead of the Dialogue's settings; `stop=("\\n\\n",)` in them keeps each answer to a paragraph.
             color: Encoding of the frames, unless `see` is told each time.
             seed: Makes the answers of a Dialogue that is loaded here repeatable.
             threads: For the parts that are loaded here; 0 leaves it to each.
@@ -125,6 +108,7 @@ class Companion:
             PackError, EngineError, DeviceError: A part cannot be loaded.
             StoreError: The memory cannot be opened.
             TypeError, ValueError: An argument is wrong.
+            PolicyError: The stimulus is a negative one, and the policy does not allow it.
         """
         check_number("stale_after_s", stale_after_s)
         if not (math.isfinite(stale_after_s) and stale_after_s > 0):
@@ -139,6 +123,10 @@ class Companion:
             raise TypeError(f"recall: expected RecallSettings or None, got {type(recall).__name__}")
         self._recall = recall if recall is not None else RecallSettings()
         self.policy = check_policy(policy)
+        self._prompting = Prompting(self.persona, stimulus, Planner() if strategy is None else strategy or None, self.policy)
+        if not (sampling is None or isinstance(sampling, Sampling)):
+            raise TypeError(f"sampling: expected a Sampling or None, got {type(sampling).__name__}")
+        self._sampling = sampling
         self._on_crisis = on_crisis
         self._stale_ns = int(stale_after_s * 1e9)
         self._color = color
@@ -155,20 +143,20 @@ class Companion:
             self.face: SeesFaces | None = (Face(color=color, threads=threads, policy=policy) if face is None else face) or None
             self.text: ReadsText | None = (TextEmotion(threads=threads, policy=policy) if text is None else text) or None
             self.dialogue = dialogue if dialogue is not None else Dialogue(seed=seed, threads=threads)
-            self._people: dict[str, _Person] = {}
+            self._people: dict[str, Person] = {}
             self._person = self._of(self._partner)
         except BaseException:
             if self._opened is not None:
                 self._opened.close()
             raise
 
-    def _of(self, partner: str) -> _Person:
+    def _of(self, partner: str) -> Person:
         person = self._people.get(partner)
         if person is None:
             remembrance = Remembrance(self.memory, partner, self._recall) if self.memory is not None else None
             mood = remembrance.mood() if remembrance is not None else Mood()
             guard = Guard(self.policy, on_crisis=self._on_crisis or None)
-            new = _Person(partner, self.dialogue.conversation(self.persona.system), mood, remembrance, guard)
+            new = Person(partner, self.dialogue.conversation(self._prompting.system, sampling=self._sampling), mood, remembrance, guard)
             with self._lock:
                 person = self._people.setdefault(partner, new)  # another thread may have met them meanwhile
         return person
@@ -230,7 +218,7 @@ class Companion:
         """
         return self._answer(self._person, text, check_stamp(stamp_ns), seed, max_tokens)
 
-    def _answer(self, person: _Person, text: str, stamp: int, seed: int | None, max_tokens: int | None) -> CompanionReply:
+    def _answer(self, person: Person, text: str, stamp: int, seed: int | None, max_tokens: int | None) -> CompanionReply:
         check_text(text, "text")
         decision = person.guard.before(text, partner=person.name) if self._on_crisis is not False else Decision.go()
         observation = self.text(text, stamp) if self.text is not None else None
@@ -247,13 +235,8 @@ class Companion:
             return CompanionReply(Spoken(decision.text), Trace(None, state, crises=decision.crises))
         remembrance = person.remembrance if person.remembrance is not None and person.remembrance.allowed else None
         heard = remembrance.recall(text, state.affect, person.before_ns()) if remembrance is not None else None
-        # Unknown is left out, never guessed at: a wrong "you look sad" is worse than none.
-        layers: list[Layer] = [
-            PersonaLayer.of(self.persona),
-            StateLayer(state.seen.label if state.seen else None, read.label if read else None),
-            TurnLayer(text),
-        ]
-        prompt = assemble([*layers, heard.layer] if heard is not None else layers)
+        plan = self._prompting.plan(person, state, text)
+        prompt = self._prompting.assemble(text, state, read, heard.layer if heard is not None else None, plan)
         reply = person.conversation.reply(prompt.words, note=prompt.note, seed=seed, max_tokens=max_tokens)
         if heard is not None:
             try:
@@ -261,32 +244,26 @@ class Companion:
             except BaseException:
                 reply.close()
                 raise
-        trace = Trace(self._trace(person, prompt, reply), state, heard.hits if heard is not None else (), decision.crises)
+        if plan is not None:
+            person.strategies.append(plan.strategy)
+        told = functools.partial(trace_of, prompt, reply, self.dialogue)
+        trace = Trace(None, state, heard.hits if heard is not None else (), decision.crises, plan)
         if self.policy is None:
-            return CompanionReply(reply, trace)
-        return CompanionReply(GuardedReply(reply, person.conversation, person.guard, person.name), trace)
+            return CompanionReply(reply, trace, told)
+        guarded = GuardedReply(reply, person.conversation, person.guard, person.name, lambda: audited(told()))
+        return CompanionReply(guarded, trace, told)
 
     def _abstains(self, modality: str, confidence: float) -> bool:
         return self.policy is not None and self.policy.abstains(modality, confidence)
 
-    def _trace(self, person: _Person, prompt: Assembled, reply: Reply) -> PromptTrace:
-        earlier = person.conversation.turns[len(person.conversation.turns) - person.conversation.turns_in_context :]
-        return PromptTrace(
-            prompt,
-            tuple((join_turn(turn.note, turn.user), turn.assistant) for turn in earlier),
-            model=f"{self.dialogue.pack.name} {self.dialogue.pack.version} {self.dialogue.precision}",
-            seed=reply.stats.seed,
-            sampling=reply.sampling,
-        )
-
-    def _keep(self, person: _Person, text: str, heard: Recollection, emotion: NDArray[np.float32] | None) -> None:
+    def _keep(self, person: Person, text: str, heard: Recollection, emotion: NDArray[np.float32] | None) -> None:
         assert person.remembrance is not None and self.memory is not None
         person.said_ns[len(person.conversation.turns)] = self.memory.now_ns()
         person.reminded_of.update(hit.memory.partner for hit in heard.hits)
         person.remembrance.keep(text, heard, emotion)
         self._keep_state(person)
 
-    def _keep_state(self, person: _Person) -> None:
+    def _keep_state(self, person: Person) -> None:
         if person.remembrance is not None:
             with self._lock:
                 saved = person.mood.saved()
@@ -401,7 +378,7 @@ class Companion:
             stamps = [self._frame_ns, person.read.stamp_ns if person.read else None]
             return self._summary(person, max((s for s in stamps if s is not None), default=0))
 
-    def _summary(self, person: _Person, stamp: int) -> CompanionState:
+    def _summary(self, person: Person, stamp: int) -> CompanionState:
         def fresh(impression: Impression | None) -> Impression | None:
             # Both ways: a stamp far ahead is of another clock, and says nothing about now.
             return impression if impression is not None and abs(stamp - impression.stamp_ns) <= self._stale_ns else None

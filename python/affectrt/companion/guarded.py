@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from affectrt.dialogue import Conversation, Reply, ReplyStats
 from affectrt.dialogue.guard import Guard
@@ -11,12 +11,16 @@ from affectrt.dialogue.guard import Guard
 class GuardedReply(Iterator[str]):
     """A `Reply` behind a guard: the disclosure first, if one is due, then the pieces as the policy lets them through.
 
-    When it ends, the conversation remembers what was shown, not what the model wrote: a claim that was rewritten does not come back.
+    When it ends, the conversation remembers what was shown, not what the model wrote: a claim that was rewritten does not come back. The
+    audit log, if there is one, gets the digests of it and of what led to it.
     """
 
-    def __init__(self, reply: Reply, conversation: Conversation, guard: Guard, partner: str) -> None:
-        """Counts as a turn of the guard."""
+    def __init__(
+        self, reply: Reply, conversation: Conversation, guard: Guard, partner: str, content: Callable[[], Mapping[str, str]]
+    ) -> None:
+        """Counts as a turn of the guard. `content`: what of the prompt the audit log takes digests of."""
         self._reply, self._conversation = reply, conversation
+        self._guard, self._partner, self._content = guard, partner, content
         self._before = guard.turn(partner=partner)
         self._said_before = ""
         self._stream = guard.stream(reply, partner=partner)
@@ -55,6 +59,7 @@ class GuardedReply(Iterator[str]):
         if not self._over:
             self._over = True
             self._conversation.amend(self._reply.text, self._stream.text)
+            self._guard.replied({**self._content(), "answer": self.text}, partner=self._partner)
 
     @property
     def text(self) -> str:

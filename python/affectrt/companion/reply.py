@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 
 from affectrt.companion.state import Piece, Trace
 from affectrt.dialogue import AsyncReply, ReplyStats
+from affectrt.dialogue.prompt import PromptTrace
 from affectrt.dialogue.reply import Answer
 
 
 class CompanionReply(Iterator[Piece]):
     """An answer as it comes. Cancel it from any thread; dropping it early cancels it too."""
 
-    def __init__(self, reply: Answer, trace: Trace) -> None:
-        """Made by `Companion.reply`."""
+    def __init__(self, reply: Answer, trace: Trace, told: Callable[[], PromptTrace] | None = None) -> None:
+        """Made by `Companion.reply`. `told` says what the model is told, if one is asked."""
         self._reply = reply
-        self.trace = trace
+        self._trace, self._told = trace, told
         self.expression = trace.state.expression
         """Known before the first word: a face answers sooner than a sentence."""
 
@@ -37,6 +39,11 @@ class CompanionReply(Iterator[Piece]):
     def close(self) -> None:
         """Cancel, and wait until the next reply may begin (milliseconds)."""
         self._reply.close()
+
+    @property
+    def trace(self) -> Trace:
+        """What conditions it. Where old turns have to leave the context for it, that is in there from the first piece on."""
+        return replace(self._trace, prompt=self._told()) if self._told is not None else self._trace
 
     @property
     def text(self) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from affectrt.affect import AffectState
 from affectrt.dialogue.guard import Crisis
 from affectrt.dialogue.prompt import PromptTrace
+from affectrt.dialogue.strategy import Plan
 from affectrt.expression import Expression, expression_of
 from affectrt.labels import taxonomy, translate_probs
 from affectrt.memory import Hit
@@ -86,6 +87,8 @@ class Trace:
     """The memories that `note` tells of, nearest first."""
     crises: tuple[Crisis, ...] = ()
     """What the guard found in the person's words."""
+    plan: Plan | None = None
+    """The strategy that the model was told to take, and why; None if it was left to the model."""
 
     @property
     def system(self) -> str | None:
@@ -94,7 +97,7 @@ class Trace:
 
     @property
     def note(self) -> str | None:
-        """The lines about what is remembered and how the person looks and sounds; None if there was nothing to say."""
+        """The lines about what is remembered, how the person looks and sounds, and which way to answer; None if there are none."""
         return self.prompt.prompt.note if self.prompt is not None else None
 
     @property

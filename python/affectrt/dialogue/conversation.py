@@ -15,10 +15,11 @@ from affectrt._core import CancelFlag
 from affectrt.dialogue import kept
 from affectrt.dialogue.cache import Slot
 from affectrt.dialogue.grammar import Grammar, structured
-from affectrt.dialogue.reply import AsyncReply, Reply, Turn
+from affectrt.dialogue.prompt.words import summary_line
+from affectrt.dialogue.reply import AsyncReply, Context, Reply, Turn
 from affectrt.dialogue.runtime import Runtime
 from affectrt.dialogue.sampling import Sampling
-from affectrt.dialogue.summary import summarise, summary_line, summary_tokens
+from affectrt.dialogue.summary import summarise, summary_tokens
 from affectrt.dialogue.template import Message, Prompt
 from affectrt.dialogue.text import check_text
 from affectrt.errors import EngineError
@@ -135,6 +136,7 @@ class Conversation:
                 sampling=settings,
                 seed=chosen,
                 grammar=grammar,
+                context=Context(tuple(self._turns[self._first + dropped :]), None if dropped else self._summary),
                 dropped_turns=dropped,
                 prepare=prepare,
                 lock=self._lock,
@@ -236,7 +238,7 @@ class Conversation:
             talk[0] = Message("user", f"{summary_line(summary)}\n\n{talk[0].content}")
         return [Message("system", self._system), *talk] if self._system is not None else talk
 
-    def _overflow(self, said: str, first: int, max_tokens: int, without: Prompt, flag: CancelFlag) -> tuple[Prompt, str] | None:
+    def _overflow(self, said: str, first: int, max_tokens: int, without: Prompt, flag: CancelFlag) -> tuple[Prompt, Context] | None:
         """The prompt from the turn `first` on, with a summary of those before if that works; None if cancelled meanwhile."""
         summary, prompt = None, without
         if self._summarise:
@@ -248,7 +250,7 @@ class Conversation:
             if len(prompt.tokens) > self._room(max_tokens):
                 summary, prompt = None, without
         self._first, self._summary = first, summary
-        return prompt, "dropped" if summary is None else "summarised"
+        return prompt, Context(tuple(self._turns[first:]), summary, "dropped" if summary is None else "summarised")
 
     def _room(self, max_tokens: int) -> int:
         """The longest prompt."""

@@ -213,6 +213,12 @@ class Dialogue:
         probabilities: np.ndarray[tuple[int], np.dtype[np.float32]] = (shares / shares.sum()).astype(np.float32)
         return probabilities
 
+    def count_tokens(self, text: str) -> int:
+        """How many tokens a text has, by itself: for `Assembled.costs`. Raises TypeError for what is no str."""
+        if not isinstance(text, str):
+            raise TypeError(f"text: expected a str, got {type(text).__name__}")
+        return len(self._runtime.model.tokenize(text))
+
     def prompt_tokens(self, text: str) -> list[int]:
         """The tokens of `text` as one user turn through the chat template: what a pack's golden vector holds."""
         check_text(text, "text")

@@ -58,6 +58,17 @@ class Turn:
     """The answer's tokens as the model wrote them; None where the text was cut inside of them."""
 
 
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What of a conversation is in the prompt of a reply, before the words that it answers."""
+
+    turns: tuple[Turn, ...] = ()
+    summary: str | None = None
+    """What stands for the turns before these, in the model's own words."""
+    overflow: str = ""
+    """What became of the turns that left for this reply: as `ReplyStats.overflow`."""
+
+
 class Answer(Protocol):
     """What there is of an answer: a `Reply`, or what stands for one."""
 
@@ -88,17 +99,18 @@ class Reply(Iterator[str]):
         sampling: Sampling,
         seed: int,
         grammar: Grammar | None = None,
+        context: Context | None = None,
         dropped_turns: int = 0,
-        prepare: Callable[[CancelFlag], tuple[Prompt, str] | None] | None = None,
+        prepare: Callable[[CancelFlag], tuple[Prompt, Context] | None] | None = None,
         flag: CancelFlag | None = None,
         lock: threading.RLock,  # type: ignore[valid-type,unused-ignore]
         on_end: Callable[[Reply], None],
     ) -> None:
-        """Made by `Conversation.reply`. `prepare` makes the final prompt, and says what became of old turns, when it is first needed."""
+        """Made by `Conversation.reply`. `prepare` makes the final prompt, and says what is in it, when it is first needed."""
         self._runtime, self._slot, self._prompt = runtime, slot, prompt
         self._sampling, self._seed, self._dropped, self._grammar = sampling, seed, dropped_turns, grammar
         self._lock, self._on_end = lock, on_end
-        self._prepare, self._overflow = prepare, ""
+        self._prepare, self._context = prepare, context or Context()
         self._flag = flag if flag is not None else CancelFlag()
         self._stream = TextStream(sampling.stop)
         self._sampler: Sampler | None = None
@@ -190,6 +202,11 @@ class Reply(Iterator[str]):
         return self._prompt.tokens
 
     @property
+    def context(self) -> Context:
+        """What the prompt holds of the conversation. Where old turns have to leave for it, that is known from the first piece on."""
+        return self._context
+
+    @property
     def sampling(self) -> Sampling:
         """The settings of this reply."""
         return self._sampling
@@ -213,7 +230,7 @@ class Reply(Iterator[str]):
             finish=self._finish,
             dropped_turns=self._dropped,
             seed=self._seed,
-            overflow=self._overflow,
+            overflow=self._context.overflow,
         )
 
     def as_turn(self, user: str, note: str) -> Turn | None:
@@ -282,7 +299,7 @@ class Reply(Iterator[str]):
             if prepared is None:
                 self._finish = "cancelled"
                 return False
-            self._prompt, self._overflow = prepared
+            self._prompt, self._context = prepared
             self._sequence = list(self._prompt.tokens)
         return True
 

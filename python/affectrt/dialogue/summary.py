@@ -25,11 +25,6 @@ def summary_tokens(capacity: int) -> int:
     return min(64, capacity // 8)
 
 
-def summary_line(summary: str) -> str:
-    """How a summary stands in the prompt: in the person's turn, as other notes do, and never in the system message."""
-    return f'(You said of our talk before this: "{summary}")'
-
-
 def summarise(runtime: Runtime, earlier: str | None, turns: Sequence[Turn], flag: CancelFlag) -> str | None:
     """One line about `turns` and an earlier summary; None if nothing useful came, or `flag` was set. The same each time.
 

@@ -141,6 +141,18 @@ class Guard:
         """`stream` for `async for`; what is called when it is stopped is `aclose`."""
         return AsyncGuardedStream(pieces, self._filter(), lambda claim, action: self._note(claim, action, partner, now_ns))
 
+    def replied(self, content: Mapping[str, str], *, partner: str | None = None, now_ns: int | None = None) -> None:
+        """Put digests of an answer, and of what led to it, into the audit log, if there is one.
+
+        Args:
+            content: Text by its name: "system", "persona", "stimulus", "memory", "state", "strategy", "said", "answer", "trace".
+            partner, now_ns: As in `before`.
+
+        Raises:
+            OSError, ValueError: As `AuditLog.record`.
+        """
+        self._record("reply", {"turn": max(0, self._turns - 1)}, content, partner, now_ns)
+
     def _filter(self) -> ClaimFilter:
         return ClaimFilter(self._policy.claim_action, self._rewrite)
 

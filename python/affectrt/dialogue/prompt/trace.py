@@ -8,8 +8,9 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from affectrt.dialogue.prompt.assembled import Assembled, assemble
+from affectrt.dialogue.prompt.assembled import Assembled, assemble, join_turn
 from affectrt.dialogue.prompt.layers import LAYERS, Layer, MemoryLayer, MemoryLine
+from affectrt.dialogue.prompt.words import summary_line
 from affectrt.dialogue.sampling import Sampling
 from affectrt.dialogue.template import Message
 from affectrt.dialogue.text import check_text
@@ -59,12 +60,13 @@ class PromptTrace:
 
     def messages(self) -> list[Message]:
         """The prompt as the chat template gets it."""
-        system, messages = self.prompt.system, []
-        if system is not None:
-            messages.append(Message("system", system))
+        system, talk = self.prompt.system, []
         for user, answer in self.turns:
-            messages += [Message("user", user), Message("assistant", answer)]
-        return [*messages, Message("user", self.prompt.turn)]
+            talk += [Message("user", user), Message("assistant", answer)]
+        talk.append(Message("user", self.prompt.turn))
+        if self.summary:
+            talk[0] = Message("user", join_turn(summary_line(self.summary), talk[0].content))
+        return [Message("system", system), *talk] if system is not None else talk
 
     def to_json(self) -> str:
         """Canonical: sorted keys, no blanks, ASCII. Equal traces give equal bytes in every process and on every machine."""

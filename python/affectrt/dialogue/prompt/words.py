@@ -60,3 +60,9 @@ def observation_note(look: str | None, sound: str | None) -> str | None:
     if sound and sound != "neutral" and feeling_word(sound):
         parts.append(f"hear that I sound {feeling_word(sound)}")
     return f"You {' and '.join(parts)}." if parts else None
+
+
+def summary_line(summary: str) -> str:
+    """How a summary of turns that have left the context stands in the prompt: before the oldest that is left, in the person's turn, as
+    other notes do, and never in the system message."""
+    return f'(You said of our talk before this: "{summary}")'

@@ -59,7 +59,7 @@ _BY_NAME = {one.value.lower(): one for one in STRATEGIES}
 _PROMPTS = {
     Strategy.QUESTION: "Ask me one open question, so that I can tell you more about it.",
     Strategy.RESTATEMENT: "Say back in your own short words what I told you.",
-    Strategy.REFLECTION: "Name the feeling that you hear in what I say, gently, and let me correct you.",
+    Strategy.REFLECTION: "Name the feeling that you hear in what I say, gently.",
     Strategy.SELF_DISCLOSURE: "Say something true about yourself as a machine that shows you follow me; claim no feelings and no past.",
     Strategy.AFFIRMATION: "Tell me what I did well or have the strength for, and that my feeling is all right.",
     Strategy.SUGGESTIONS: "Offer me one small thing that I could try, and leave the choice to me.",

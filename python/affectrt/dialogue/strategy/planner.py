@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from affectrt.dialogue.strategy.bias import debias
+from affectrt.dialogue.strategy.bias import PreferenceMonitor, debias
 from affectrt.dialogue.strategy.names import STRATEGIES, Stage, Strategy
 from affectrt.dialogue.strategy.rules import Situation, weigh
 from affectrt.perception import TextObservation
@@ -84,19 +84,26 @@ class Plan:
 class Planner:
     """Chooses a strategy. The same input gives the same plan."""
 
-    def __init__(self, classifier: StrategyClassifier | None = None, *, classifier_weight: float = 0.5) -> None:
+    def __init__(
+        self, classifier: StrategyClassifier | None = None, *, classifier_weight: float = 0.5, monitor: PreferenceMonitor | None = None
+    ) -> None:
         """Take a classifier, or do with the rules alone.
 
         Args:
             classifier: None plans by rules.
             classifier_weight: [0, 1]: its part in the product of the two, `rules ** (1 - w) * classifier ** w`.
+            monitor: Once it holds choices, plans are debiased by the preferences that it found. Whoever judges an answer tells it
+                (`monitor.add`).
 
         Raises:
+            TypeError: `monitor` is none.
             ValueError: The weight is not in [0, 1].
         """
+        if not (monitor is None or isinstance(monitor, PreferenceMonitor)):
+            raise TypeError(f"monitor: expected a PreferenceMonitor or None, got {type(monitor).__name__}")
         if not 0.0 <= classifier_weight <= 1.0:
             raise ValueError(f"classifier_weight: expected a number in [0, 1], got {classifier_weight}")
-        self._classifier, self._weight = classifier, classifier_weight
+        self._classifier, self._weight, self.monitor = classifier, classifier_weight, monitor
 
     def plan(self, situation: Situation, history: Sequence[str] = (), *, preferences: ArrayLike | None = None) -> Plan:
         """The strategy for the next answer.
@@ -104,7 +111,8 @@ class Planner:
         Args:
             situation: How things stand.
             history: What was said so far, for the classifier; without it the rules decide alone.
-            preferences: (8,) of `preference_bias` or a `PreferenceMonitor`, to debias the scores; None leaves them as they are.
+            preferences: (8,) of `preference_bias` or a `PreferenceMonitor`, to debias the scores; None takes those of the planner's own
+                monitor, if it has one that holds choices.
 
         Raises:
             ValueError: The classifier gave something else than eight finite numbers of at least 0; or `preferences` are wrong.
@@ -120,6 +128,8 @@ class Planner:
             scores = scores ** (1 - self._weight) * np.maximum(likely, 1e-3) ** self._weight
             scores /= scores.sum()
             reasons.append("classifier")
+        if preferences is None and self.monitor:
+            preferences = self.monitor.preferences
         if preferences is not None:
             scores = debias(scores, preferences)
             reasons.append("debiased")

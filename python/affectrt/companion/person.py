@@ -1,0 +1,44 @@
+"""What there is of one partner while the Companion lives."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from affectrt.companion.mood import Mood
+from affectrt.companion.recollection import Remembrance
+from affectrt.companion.state import Impression
+from affectrt.dialogue import Conversation
+from affectrt.dialogue.guard import Guard
+from affectrt.dialogue.strategy import Strategy
+
+
+@dataclass(slots=True)
+class Person:
+    """Belongs to a Companion, and is guarded by its lock where two threads may come."""
+
+    name: str
+    conversation: Conversation
+    mood: Mood
+    remembrance: Remembrance | None
+    guard: Guard
+    said_ns: dict[int, int] = field(default_factory=dict)
+    """Wall-clock time of what was said, by number of turn; one that was cancelled before its first word gives its number to the next."""
+    reminded_of: set[str] = field(default_factory=set)
+    """Whose memories were told in this conversation."""
+    strategies: deque[Strategy] = field(default_factory=lambda: deque(maxlen=2))
+    """Those of the latest answers; the planner looks back no further."""
+    seen: Impression | None = None
+    read: Impression | None = None
+
+    def before_ns(self) -> int | None:
+        """From when on the model still sees what was said, by the wall clock; None if it sees nothing."""
+        first = len(self.conversation.turns) - self.conversation.turns_in_context
+        return min((said for turn, said in self.said_ns.items() if turn >= first), default=None)
+
+    def reset(self) -> None:
+        """Forget the conversation. Raises EngineError while a reply runs."""
+        self.conversation.reset()
+        self.said_ns.clear()
+        self.reminded_of.clear()
+        self.strategies.clear()
