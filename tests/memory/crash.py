@@ -2,7 +2,7 @@
 
     python tests/memory/crash.py --rounds 200 [--encrypted] [--seed 1]
 
-A writer adds memories one by one and in batches, strengthens, links, saves a state, erases, and tells over a pipe what each call has
+A writer adds memories one by one and in batches, strengthens, saves a state and a blob, erases, and tells over a pipe what each call has
 returned from. It is killed with SIGKILL; then its file must open, be sound, and hold exactly what was told, and of the one call under way
 all or nothing. The same file lives through all rounds. This tries what a killed process leaves, not what a power cut does to a disk.
 """
@@ -42,6 +42,11 @@ def new(text: str) -> NewMemory:
     return NewMemory(text, "a", semantic=np.full(32, len(text), np.float32))
 
 
+def blob(step: int) -> bytes:
+    """So large that it takes many pages, and no two alike."""
+    return step.to_bytes(8, "little") * (2_000 + step % 7 * 5_000)
+
+
 def write(path: Path, encrypted: bool, seed: int, pipe: int) -> None:
     """Work until killed. Each line: what is about to be done, or that it was done."""
     chance = random.Random(seed)
@@ -60,6 +65,10 @@ def write(path: Path, encrypted: bool, seed: int, pipe: int) -> None:
         tell(state=step)
         store.save_state("step", step)
         tell(saved=step)
+        if step % 4 == 1:
+            tell(keeping=step)
+            store.save_blobs({"cache": blob(step)}, partner="a")
+            tell(kept=step)
         if step % 9 == 5:
             gone = store.memories(limit=3)
             tell(erasing=[m.text for m in gone])
@@ -75,12 +84,14 @@ class Ledger:
     perhaps: tuple[set[str], set[str]] = (set(), set())
     """Of the call under way: texts that may have been added, or erased, all or none."""
     states: set[Any] = field(default_factory=lambda: {None})
+    blobs: set[int | None] = field(default_factory=lambda: {None})
+    """Which blob may be there; None: none, as after an erasing."""
     calls: int = 0
 
     def read(self, lines: Iterator[str]) -> None:
         for line in lines:
             what = json.loads(line)
-            self.calls += any(name in what for name in ("added", "saved", "erased"))
+            self.calls += any(name in what for name in ("added", "saved", "kept", "erased"))
             if "adding" in what:
                 self.perhaps = (set(what["adding"]), set())
             elif "added" in what:
@@ -88,9 +99,15 @@ class Ledger:
                 self.perhaps = (set(), set())
             elif "erasing" in what:
                 self.perhaps = (set(), set(what["erasing"]))
+                self.blobs.add(None)
             elif "erased" in what:
                 self.there -= set(what["erased"])
+                self.blobs = {None}
                 self.perhaps = (set(), set())
+            elif "keeping" in what:
+                self.blobs.add(what["keeping"])
+            elif "kept" in what:
+                self.blobs = {what["kept"]}
             elif "state" in what:
                 self.states.add(what["state"])
             elif "saved" in what:
@@ -110,7 +127,12 @@ class Ledger:
         state = store.load_state("step")
         if (state.value if state else None) not in self.states:
             wrong.append(f"state {state}, expected one of {self.states}")
+        kept = store.load_blob("cache", partner="a")
+        step = int.from_bytes(kept.value[:8], "little") if kept else None
+        if step not in self.blobs or (kept and kept.value != blob(step)):
+            wrong.append(f"the blob of step {step}, expected one of {self.blobs}")
         wrong += store.check()
+        self.blobs = {step}
         self.there, self.perhaps, self.states = found, (set(), set()), {state.value if state else None}
         return wrong
 

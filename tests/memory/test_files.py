@@ -80,10 +80,19 @@ def test_an_old_file_is_migrated_and_keeps_everything(open_store: Open, tmp_path
     assert open_store().get(5) == summary
 
 
+def test_a_file_of_the_second_version_keeps_its_states(open_store: Open, tmp_path: Path) -> None:
+    start = [*MIGRATIONS[0], *MIGRATIONS[1], f"PRAGMA application_id = {APPLICATION_ID}", "PRAGMA user_version = 2"]
+    foreign(tmp_path / "robot.db", *start, "INSERT INTO state VALUES ('anna', 'mood', '[1]', 5, 1)")
+    store = open_store()
+    state = store.load_state("mood", partner="anna")
+    assert state is not None and state.value == [1] and store.partners() == ("anna",)
+    assert store.load_blob("cache", partner="anna") is None and store.save_blobs({"cache": b"x"}, partner="anna") and store.check() == []
+
+
 def test_migrating_is_all_or_nothing(open_store: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_version_1(tmp_path / "robot.db")
     before = (tmp_path / "robot.db").read_bytes()[100:]
-    broken = (MIGRATIONS[0], (*MIGRATIONS[1], "CREATE TABLE memories (wrong)"))
+    broken = (*MIGRATIONS[:2], (*MIGRATIONS[2], "CREATE TABLE memories (wrong)"))
     monkeypatch.setattr("affectrt.memory.database.MIGRATIONS", broken)
     with pytest.raises(StoreError, match="already exists"):
         open_store()
@@ -123,8 +132,7 @@ def foreign(path: Path, *statements: str) -> None:
         lambda path: foreign(path, "CREATE TABLE t (a)", f"PRAGMA application_id = {APPLICATION_ID}", "PRAGMA user_version = -1"),
         lambda path: foreign(
             path,
-            *MIGRATIONS[0],
-            *MIGRATIONS[1],
+            *(statement for step in MIGRATIONS for statement in step),
             "CREATE TRIGGER t AFTER INSERT ON memories BEGIN DELETE FROM memories; END",
             f"PRAGMA application_id = {APPLICATION_ID}",
             f"PRAGMA user_version = {VERSION}",

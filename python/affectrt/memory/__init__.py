@@ -3,7 +3,7 @@
 from affectrt.errors import StoreError
 from affectrt.memory.encoder import Encoder
 from affectrt.memory.forgetting import retention
-from affectrt.memory.items import EMOTIONS, KINDS, Day, Forgotten, Hit, Memory, NewMemory, Recall, Sharing, StoredState
+from affectrt.memory.items import EMOTIONS, KINDS, Day, Forgotten, Hit, Memory, NewMemory, Recall, Sharing, StoredBlob, StoredState
 from affectrt.memory.recalling import COMBINATIONS
 from affectrt.memory.store import MemoryStore
 
@@ -21,6 +21,7 @@ __all__ = [
     "Recall",
     "Sharing",
     "StoreError",
+    "StoredBlob",
     "StoredState",
     "retention",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import secrets
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from affectrt.memory.encoder import Embed, Embedder, Encoder
 from affectrt.memory.index import VectorIndex
 from affectrt.memory.items import (
     KINDS,
+    UTTERANCE,
     Forgotten,
     Sharing,
     check_ids,
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 
     T = TypeVar("T", bound="StoreBase")
 
+MARK = "last erasing"
+"""The note in the file that another erasing changes."""
 _EXPIRE_EVERY_NS = 3_600_000_000_000
 
 
@@ -206,7 +210,7 @@ class StoreBase:
     # ---- erase
 
     def erase(self, ids: Collection[int]) -> tuple[int, ...]:
-        """Erase memories, and every summary and portrait made of them. See `MemoryStore` for what "erased" means.
+        """Erase memories, every summary and portrait made of them, and all blobs. See `MemoryStore` for what "erased" means.
 
         Returns the ids of all that was erased. Raises StoreError: it says whether the memories are gone from the tables but not yet from
         the log ("busy"); erasing anything, or opening the file again, finishes the work.
@@ -215,21 +219,23 @@ class StoreBase:
         return self._erase(lambda connection: rows.with_dependents(connection, rows.by_id_only(connection, wanted)))
 
     def erase_partner(self, partner: str) -> tuple[int, ...]:
-        """Erase all memories of a partner and everything made of them, and the states kept for the partner; as `erase`."""
+        """Erase all memories of a partner and everything made of them, and the states and blobs kept for the partner; as `erase`."""
         name = check_partner(partner)
 
         def choose(connection: sqlite3.Connection) -> set[int]:
             connection.execute("DELETE FROM state WHERE partner = ?", (name,))
+            connection.execute("DELETE FROM blobs WHERE partner = ?", (name,))
             found = connection.execute("SELECT id FROM memories WHERE partner = ?", (name,))
             return rows.with_dependents(connection, {row[0] for row in found})
 
         return self._erase(choose)
 
     def erase_all(self) -> tuple[int, ...]:
-        """Erase every memory and every state; as `erase`."""
+        """Erase every memory, state and blob; as `erase`."""
 
         def choose(connection: sqlite3.Connection) -> set[int]:
             connection.execute("DELETE FROM state")
+            connection.execute("DELETE FROM blobs")
             return {row[0] for row in connection.execute("SELECT id FROM memories")}
 
         return self._erase(choose)
@@ -242,6 +248,8 @@ class StoreBase:
                     ids = choose(connection)
                     rows.delete(connection, ids)
                     if connection.total_changes > before:
+                        connection.execute("DELETE FROM blobs")  # any of them may repeat what was erased
+                        rows.set_meta(connection, MARK, secrets.token_hex(8))
                         rows.set_meta(connection, "erasing", True)  # so that the next to open the file finishes, if this is killed here
                 with self._changing() as index:
                     if index is not None:
@@ -273,6 +281,7 @@ class StoreBase:
 
         def choose(connection: sqlite3.Connection) -> set[int]:
             ids: set[int] = set()
+            connection.execute("DELETE FROM blobs WHERE stamp_ns <= ?", (now - limits[UTTERANCE],))
             for kind, limit in limits.items():
                 ids |= {
                     row[0] for row in connection.execute("SELECT id FROM memories WHERE stamp_ns <= ? AND kind = ?", (now - limit, kind))

@@ -38,6 +38,8 @@ _REASONS = (
 )
 
 _AGAIN_S = 0.02
+_LOG_BYTES = 4 << 20
+"""To which the log is cut when it begins anew after a large transaction: about the size that it grows to by itself."""
 
 _open: weakref.WeakSet[Database] = weakref.WeakSet()
 _orphans: list[Any] = []  # connections of the parent process, which a child must neither use nor close
@@ -155,6 +157,7 @@ class Database:
         if mode != "wal":
             raise StoreError(f"{self.path}: expected a file system with shared memory (SQLite's WAL), got journal mode {mode!r}")
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
         if version < VERSION:
             with self.write():
                 # Read again: another process may have migrated it while this one waited.

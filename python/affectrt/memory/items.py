@@ -9,7 +9,7 @@ import contextlib
 import datetime
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Union
 
 import numpy as np
@@ -139,6 +139,19 @@ class StoredState:
     version: int
     """The form of the value, in the caller's own counting."""
     partner: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlob:
+    """Bytes kept under a name."""
+
+    name: str
+    value: bytes = field(repr=False)
+    stamp_ns: int
+    """When the oldest of what is in it was said."""
+    version: int
+    """The form of the value, in the caller's own counting."""
+    partner: str
 
 
 def check_time(value: int | None, now_ns: int, name: str = "stamp_ns") -> int:

@@ -190,9 +190,10 @@ class Remembering(StoreBase):
         return where, values
 
     def partners(self) -> tuple[str, ...]:
-        """Everyone of whom there is a memory or a state."""
+        """Everyone of whom there is a memory, a state or a blob."""
         with self._db.read() as connection:
-            found = connection.execute("SELECT partner FROM memories UNION SELECT partner FROM state WHERE partner != '' ORDER BY 1")
+            tables = "SELECT partner FROM memories UNION SELECT partner FROM blobs UNION SELECT partner FROM state WHERE partner != ''"
+            found = connection.execute(f"{tables} ORDER BY 1")
             return tuple(row[0] for row in found)
 
     def vector(self, id_: int) -> NDArray[np.float32] | None:
@@ -212,6 +213,11 @@ class Remembering(StoreBase):
                     rows.by_id(connection, [id_])
                     if id_ not in rows.vectors(connection, [id_], dimensions):
                         problems.append(f"memory {id_}: its vector is missing")
+                except StoreError as error:
+                    problems.append(str(error))
+            for partner, name in connection.execute("SELECT partner, name FROM blobs ORDER BY 1, 2").fetchall():
+                try:
+                    rows.blob(connection, partner, name)
                 except StoreError as error:
                     problems.append(str(error))
         return problems

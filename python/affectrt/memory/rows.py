@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from affectrt.errors import StoreError
-from affectrt.memory.items import EMOTIONS, KINDS, Memory
+from affectrt.memory.items import EMOTIONS, KINDS, Memory, StoredBlob
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -150,6 +150,29 @@ def delete(connection: sqlite3.Connection, ids: Iterable[int]) -> None:
         for memory, count in lost.fetchall():
             connection.execute("UPDATE memories SET lost_sources = lost_sources + ? WHERE id = ?", (count, memory))
         connection.execute(f"DELETE FROM memories WHERE id IN ({marks(chunk)})", chunk)
+
+
+def replace_blob(connection: sqlite3.Connection, partner: str, name: str, stamp_ns: int, version: int, value: bytes) -> None:
+    """Write a blob, in the place of an old one."""
+    crc = _blob_crc(partner, name, stamp_ns, version, value)
+    connection.execute("INSERT OR REPLACE INTO blobs VALUES (?, ?, ?, ?, ?, ?)", (partner, name, stamp_ns, version, crc, value))
+
+
+def blob(connection: sqlite3.Connection, partner: str, name: str) -> StoredBlob | None:
+    """A blob, checked, or None."""
+    where = "SELECT stamp_ns, version, crc, value FROM blobs WHERE partner = ? AND name = ?"
+    row = connection.execute(where, (partner, name)).fetchone()
+    if row is None:
+        return None
+    stamp, version, crc, value = row
+    sound = isinstance(stamp, int) and isinstance(version, int) and isinstance(value, bytes)
+    if not sound or _blob_crc(partner, name, stamp, version, value) != crc:
+        raise StoreError(f"blob {name!r} of {partner!r}: it does not match its checksum; the file is damaged there", "corrupt")
+    return StoredBlob(name, value, stamp, version, partner)
+
+
+def _blob_crc(partner: str, name: str, stamp_ns: int, version: int, value: bytes) -> int:
+    return zlib.crc32(value, zlib.crc32("\0".join((partner, name, str(stamp_ns), str(version))).encode()))
 
 
 def meta(connection: sqlite3.Connection, name: str) -> Any:

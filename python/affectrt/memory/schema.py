@@ -58,5 +58,17 @@ _V2 = (
         PRIMARY KEY (partner, name)) WITHOUT ROWID""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1, _V2)
+_V3 = (
+    # What may repeat any memory's words, and goes when anything is erased. The value comes last, so that the rest is read without it.
+    """CREATE TABLE blobs (
+        partner TEXT NOT NULL,
+        name TEXT NOT NULL,
+        stamp_ns INTEGER NOT NULL,
+        version INTEGER NOT NULL,
+        crc INTEGER NOT NULL,
+        value BLOB NOT NULL,
+        PRIMARY KEY (partner, name))""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1, _V2, _V3)
 VERSION = len(MIGRATIONS)

@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 
 from affectrt.memory import rows
+from affectrt.memory.blobs import Blobs
 from affectrt.memory.diary import Diary
 from affectrt.memory.forgetting import check_tau, draws, elapsed_days, retention
 from affectrt.memory.items import FACT, SUMMARY, UTTERANCE, Forgotten, check_kinds, check_partner
@@ -27,7 +28,7 @@ __all__ = ["MemoryStore"]
 _PAGE = 200
 
 
-class MemoryStore(Recalling, Diary):
+class MemoryStore(Recalling, Diary, Blobs):
     """What a robot remembers of the people it talks with: one SQLite file, its write-ahead log beside it while it is open.
 
     May be used from any number of threads, and the file by several processes. Methods block: on the disk (milliseconds), on the encoder,
@@ -112,7 +113,7 @@ class MemoryStore(Recalling, Diary):
     # ---- export and import
 
     def export_lines(self, partner: str | None = None) -> Iterator[str]:
-        """Everything, or all that belongs to one partner, as lines of JSON with vectors; see `affectrt.memory.transfer`.
+        """Everything but blobs, or all that belongs to one partner, as lines of JSON with vectors; see `affectrt.memory.transfer`.
 
         Not encrypted, whatever the store is. What is added meanwhile is left out; what is erased meanwhile is not in the rest.
         """

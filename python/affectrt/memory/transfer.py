@@ -5,6 +5,8 @@
     {"state": {...}}  {"link": {"a": 1, "b": 2, "linked": true}}  {"source": {"memory": 3, "source": 1}}
     {"end": {"memories": 1, ...}}
 
+Blobs are left out: they hold for one machine, and for a while only.
+
 The last line holds the counts, so that a file which was cut short is noticed. Ids are those of the file alone; importing gives new ones.
 """
 
