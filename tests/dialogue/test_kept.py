@@ -74,6 +74,23 @@ def test_the_wrong_key_is_passed_over(dialogue, talk, caplog):
         assert f"{name} is passed over: it is damaged, or sealed with another key" in caplog.text
 
 
+@pytest.mark.parametrize("key", [None, KEY])
+def test_the_bytes_are_those_of_the_file(dialogue, talk, key):
+    chat, folder = talk
+    whole = (folder / ("sealed" if key else "plain")).read_bytes()
+    data = chat.export_cache(key=key)
+    assert data == whole == chat.export_cache(key=key, max_bytes=len(data))
+    assert chat.export_cache(key=key, max_bytes=len(data) - 1) is None
+    again = dialogue.conversation(SYSTEM, turns=chat.turns)
+    assert again.import_cache(data, key=key) and not again.import_cache(data[:-1], key=key)  # what it has taken over stays
+    reply = again.reply("Who am I?", max_tokens=1)
+    reply.read()
+    assert reply.stats.cached_tokens > reply.stats.prompt_tokens // 2
+    assert dialogue.conversation(SYSTEM).export_cache() is None
+    with pytest.raises(TypeError, match="data must be bytes, got str"):
+        again.import_cache("text")
+
+
 def sealed(body):
     return body + hashlib.sha256(body).digest()
 

@@ -7,7 +7,7 @@ import os
 import secrets
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from affectrt._core import CancelFlag
 from affectrt.dialogue import kept
 from affectrt.dialogue.cache import Slot
 from affectrt.dialogue.grammar import Grammar, structured
+from affectrt.dialogue.past import Past, own_tokens
 from affectrt.dialogue.prompt.words import summary_line
 from affectrt.dialogue.reply import AsyncReply, Context, Reply, Turn
 from affectrt.dialogue.runtime import Runtime
@@ -37,7 +38,7 @@ class Conversation:
         system: str | None,
         sampling: Sampling,
         seed: int | None,
-        turns: Sequence[Turn] = (),
+        past: Past,
         *,
         summarise: bool = True,
     ) -> None:
@@ -48,9 +49,9 @@ class Conversation:
         self._system = check_text(system, "system") if system is not None else None
         self._slot = Slot()
         self._lock = threading.RLock()
-        self._turns: list[Turn] = list(turns)
-        self._first = 0  # older turns have left the context
-        self._summary: str | None = None  # of those
+        self._turns = [replace(turn, tokens=own_tokens(turn, runtime.model)) for turn in past.turns]
+        self._first = past.left  # older turns have left the context
+        self._summary = past.summary  # of those
         self._running: weakref.ref[Reply] | None = None
 
     @property
@@ -75,6 +76,12 @@ class Conversation:
         """What the model was left to know of the turns that are no longer in its context, in its own words; None without such."""
         with self._lock:
             return self._summary
+
+    @property
+    def past(self) -> Past:
+        """The above, of one moment; `Dialogue.conversation` goes on from it."""
+        with self._lock:
+            return Past(tuple(self._turns), self._first, self._summary)
 
     def reply(
         self,
@@ -180,15 +187,49 @@ class Conversation:
             self._summary = None
             self._runtime.forget(self._slot)
 
-    def save_cache(self, path: str | os.PathLike[str], *, key: bytes | None = None) -> bool:
-        """Write what the cache holds of this conversation to a file, for `load_cache` in a later run; False if it holds nothing.
+    def export_cache(self, *, key: bytes | None = None, max_bytes: int | None = None) -> bytes | None:
+        """What the cache holds of this conversation, for `import_cache` in a later run; None if that is nothing, or more than `max_bytes`.
 
-        The file is not encrypted, and the tokens in it can be read back as words: it is readable by its owner only, appears whole or not at
-        all, and is to be deleted with the conversation. It takes some 23 KB a token for the default model.
+        The tokens in it can be read back as words: keep it as safe as what was said, and erase it with that. It takes some 23 KB a token
+        for the default model.
+
+        Args:
+            key: At least 16 bytes, to seal it with: then only who has the key can make what `import_cache` takes.
+            max_bytes: The limit.
+
+        Raises:
+            TypeError, ValueError: `key` is none.
+            EngineError: A reply is still running; or the Dialogue is closed.
+        """
+        with self._lock:
+            self._refuse_second()
+            return kept.dump(self._runtime, self._slot, kept.check_key(key), max_bytes)
+
+    def import_cache(self, data: bytes, *, key: bytes | None = None) -> bool:
+        """Take over what `export_cache` gave; True if it could be. What was said comes from `turns=` of `Dialogue.conversation`.
+
+        As much is used as the next prompt has in common with it: all before the new text, or the system message at least. What is
+        damaged, sealed with another key, or of another model, device or version is passed over, with a note in the log
+        `affectrt.dialogue`. Without a key, take it only from where nobody else can write: llama.cpp trusts it.
+
+        Raises:
+            TypeError, ValueError: `data` is no bytes, or `key` is none.
+            EngineError: A reply is still running; or the Dialogue is closed.
+        """
+        if not isinstance(data, bytes):
+            raise TypeError(f"data must be bytes, got {type(data).__name__}")
+        checked = kept.check_key(key)
+        return self._take_over(lambda: kept.read(self._runtime, data, checked, "a cache"))
+
+    def save_cache(self, path: str | os.PathLike[str], *, key: bytes | None = None) -> bool:
+        """Write `export_cache` to a file, for `load_cache` in a later run; False if it holds nothing.
+
+        The file is not encrypted: it is readable by its owner only, appears whole or not at all, and is to be deleted with the
+        conversation.
 
         Args:
             path: The file; one that is there is replaced.
-            key: At least 16 bytes, to seal it with: then only who has the key can make one that `load_cache` takes.
+            key: As in `export_cache`.
 
         Raises:
             TypeError, ValueError: `key` is none.
@@ -200,20 +241,20 @@ class Conversation:
             return kept.save(self._runtime, self._slot, Path(path), kept.check_key(key))
 
     def load_cache(self, path: str | os.PathLike[str], *, key: bytes | None = None) -> bool:
-        """Take over what `save_cache` wrote; True if there was something. What was said comes from `turns=` of `Dialogue.conversation`.
-
-        Of the file as much is used as the next prompt has in common with it: all before the new text, or the system message at least.
-        A file that is missing, damaged, sealed with another key, or of another model, device or version is passed over, with a note in
-        the log `affectrt.dialogue`. Without a key, take files only from a folder that nobody else can write to: llama.cpp trusts them.
+        """`import_cache` from a file of `save_cache`; one that is missing or cannot be read is passed over too.
 
         Raises:
             TypeError, ValueError: `key` is none.
             EngineError: A reply is still running; or the Dialogue is closed.
         """
+        file, checked = Path(path), kept.check_key(key)
+        return self._take_over(lambda: kept.load(self._runtime, file, checked))
+
+    def _take_over(self, find: Callable[[], Slot | None]) -> bool:
         with self._lock:
             self._refuse_second()
             self._runtime.check_open()
-            slot = kept.load(self._runtime, Path(path), kept.check_key(key))
+            slot = find()
             if slot is None:
                 return False
             self._runtime.forget(self._slot)

@@ -15,6 +15,7 @@ from affectrt.dialogue.asking import Asker, check_messages
 from affectrt.dialogue.conversation import Conversation, check_seed, choose_settings
 from affectrt.dialogue.engine import Context, Model
 from affectrt.dialogue.grammar import Grammar
+from affectrt.dialogue.past import Past
 from affectrt.dialogue.reply import Reply, Turn
 from affectrt.dialogue.runtime import Runtime
 from affectrt.dialogue.sampling import Sampling, check_int
@@ -107,25 +108,23 @@ class Dialogue:
         self._asker = Asker(self._runtime)
 
     def conversation(
-        self, system: str | None = None, *, sampling: Sampling | None = None, turns: Sequence[Turn] = (), summarise: bool = True
+        self, system: str | None = None, *, sampling: Sampling | None = None, turns: Sequence[Turn] | Past = (), summarise: bool = True
     ) -> Conversation:
         """Start a conversation, or go on with an earlier one.
 
         Args:
             system: Who the model is to be and what it knows; None leaves that to the model's template.
             sampling: Instead of the Dialogue's settings.
-            turns: What was said before, such as the `turns` of a conversation with the same model, oldest first.
+            turns: What was said before, such as the `turns` of a conversation, oldest first; or its `past`, which also tells what of that
+                the model no longer saw. The `tokens` of another model's answers are not used.
             summarise: Let the model sum up the turns that no longer fit the context, rather than drop them; it takes a second or so then.
 
         Raises:
             TypeError, ValueError: `system`, or a text of `turns`, is not readable.
         """
         self._runtime.check_open()
-        for turn in turns:
-            check_text(turn.user, "the user's text of a turn")
-            if turn.note:
-                check_text(turn.note, "the note of a turn")
-        return Conversation(self._runtime, system, sampling or self._sampling, self._seed, turns, summarise=summarise)
+        past = turns if isinstance(turns, Past) else Past(tuple(turns))
+        return Conversation(self._runtime, system, sampling or self._sampling, self._seed, past, summarise=summarise)
 
     def answer(
         self,

@@ -192,9 +192,13 @@ class Context:
         self._llama.llama_memory_clear(self._memory, False)
         return length <= 0
 
+    def saved_bytes(self) -> int:
+        """How large `save` would be."""
+        return int(self._llama.llama_state_seq_get_size(self.pointer, 0))
+
     def save(self, old: State | None = None) -> State:
         """A copy of what the cache holds, in the memory of `old` where that is large enough: new memory takes ten times as long."""
-        size = int(self._llama.llama_state_seq_get_size(self.pointer, 0))
+        size = self.saved_bytes()
         buffer = old.buffer if old is not None and size <= len(old.buffer) <= 4 * size else (ctypes.c_uint8 * (size + size // 4))()
         written = int(self._llama.llama_state_seq_get_data(self.pointer, buffer, size, 0))
         if written != size:

@@ -1,4 +1,4 @@
-"""The evaluated tokens of a conversation as a file, so that the next run of the program need not evaluate them again.
+"""The evaluated tokens of a conversation as bytes or a file, so that the next run of the program need not evaluate them again.
 
 llama.cpp believes what it is given as a state, so nothing reaches it that does not carry the right seal, made for this very model, version
 of the library and device. Whatever does not is passed over with a note in the log: only time is lost.
@@ -41,27 +41,37 @@ def check_key(key: bytes | None) -> bytes | None:
     return key
 
 
-def save(runtime: Runtime, slot: Slot, path: Path, key: bytes | None) -> bool:
-    """Write what the cache has of a conversation; False if that is nothing. The file appears whole or not at all, for its owner only."""
+def dump(runtime: Runtime, slot: Slot, key: bytes | None, max_bytes: int | None = None) -> bytes | None:
+    """What the cache has of a conversation; None if that is nothing, or more than `max_bytes`."""
     with runtime.lock:
         runtime.check_open()
         if not slot.tokens:
-            return False
+            return None
         runtime.cache.enter(slot)
         if not slot.tokens:  # its state was dropped and could not come back
-            return False
-        tokens, system_length = list(slot.tokens), slot.system_length
+            return None
+        tokens, size = list(slot.tokens), runtime.context.saved_bytes()
+        head = json.dumps({**_setting(runtime), "tokens": len(tokens), "system_length": slot.system_length, "bytes": size}).encode()
+        if max_bytes is not None and len(_MAGIC) + 4 + len(head) + 4 * len(tokens) + size + _SEAL > max_bytes:
+            return None
         state = runtime.context.save()
-    head = json.dumps({**_setting(runtime), "tokens": len(tokens), "system_length": system_length, "bytes": state.size}).encode()
-    parts = (_MAGIC, struct.pack("<I", len(head)), head, struct.pack(f"<{len(tokens)}i", *tokens), memoryview(state.buffer)[: state.size])
     seal = _sealer(key)
+    start = _MAGIC + struct.pack("<I", len(head)) + head + struct.pack(f"<{len(tokens)}i", *tokens)
+    rest = memoryview(state.buffer)[:size]
+    seal.update(start)
+    seal.update(rest)
+    return b"".join((start, rest, seal.digest()))
+
+
+def save(runtime: Runtime, slot: Slot, path: Path, key: bytes | None) -> bool:
+    """Write what `dump` gives to a file; False if that is nothing. The file appears whole or not at all, for its owner only."""
+    data = dump(runtime, slot, key)
+    if data is None:
+        return False
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            for part in parts:
-                seal.update(part)
-                file.write(part)
-            file.write(seal.digest())
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -78,13 +88,21 @@ class _UnusableError(Exception):
 def load(runtime: Runtime, path: Path, key: bytes | None) -> Slot | None:
     """What a file holds, ready for the next prompt; None, with a note in the log, if it is missing, damaged, or not for this model."""
     try:
-        return _opened(runtime, _unsealed(path.read_bytes(), key))
+        data = path.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as error:
         _log.warning("%s is passed over: it cannot be read (%s)", path.name, error.strerror)
+        return None
+    return read(runtime, data, key, path.name)
+
+
+def read(runtime: Runtime, data: bytes, key: bytes | None, name: str) -> Slot | None:
+    """What `dump` gave, ready for the next prompt; None, with a note in the log that calls it `name`, as in `load`."""
+    try:
+        return _opened(runtime, _unsealed(data, key))
     except _UnusableError as why:
-        _log.warning("%s is passed over: %s", path.name, why)
+        _log.warning("%s is passed over: %s", name, why)
     return None
 
 
