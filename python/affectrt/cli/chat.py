@@ -101,11 +101,11 @@ def _beside(bot: Companion, reply: CompanionReply, trace: bool) -> None:
 
 
 def _side_line(reply: CompanionReply) -> str:
-    from affectrt.cli.speak import cost, perceived, remembered
+    from affectrt.cli.speak import cost, felt, perceived, remembered
 
     plan = f"; strategy {reply.trace.plan.strategy}" if reply.trace.plan is not None else ""
     guard = "".join(f"; guard: {crisis.category} ({crisis.words!r})" for crisis in reply.trace.crises)
-    return f"{perceived(reply.trace.state)}{guard}{remembered(reply.trace.memories)}{plan}; {cost(reply.stats)}"
+    return f"{perceived(reply.trace.state)}{felt(reply.trace.state)}{guard}{remembered(reply.trace.memories)}{plan}; {cost(reply.stats)}"
 
 
 def _figures(reply: CompanionReply) -> dict[str, Any]:

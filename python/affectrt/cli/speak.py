@@ -69,3 +69,10 @@ def perceived(state: Any) -> str:
         if one is not None:
             parts.append(f"{what} {one.label} ({one.confidence * 100:.0f} %, valence {one.valence:+.2f}, arousal {one.arousal:+.2f})")
     return "; ".join(parts) or "no clear feeling"
+
+
+def felt(state: Any) -> str:
+    """`; state sadness (valence -0.41, arousal -0.12)` of a CompanionState: what all that was perceived comes to; "" while nothing is known."""
+    if not state.affect.confidence:
+        return ""
+    return f"; state {state.label} (valence {state.valence:+.2f}, arousal {state.arousal:+.2f})"

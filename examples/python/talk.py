@@ -1,0 +1,12 @@
+"""A companion that remembers whom it talks with: `python talk.py robot.db anna`, then a line at a time; Ctrl-D leaves."""
+
+import sys
+
+import affectrt
+
+with affectrt.Companion(face=False, memory=sys.argv[1], partner=sys.argv[2]) as bot:  # once: affectrt packs pull bge-small-en
+    for line in filter(str.strip, sys.stdin):
+        reply = bot.reply(line)
+        for piece in reply:
+            print(piece, end="", flush=True)
+        print(f"\n  ({bot.state.label}, {reply.trace.plan.strategy}, remembers {len(reply.trace.memories)})", file=sys.stderr)
