@@ -72,7 +72,7 @@ def perceived(state: Any) -> str:
 
 
 def felt(state: Any) -> str:
-    """`; state sadness (valence -0.41, arousal -0.12)` of a CompanionState: what all that was perceived comes to; "" while nothing is known."""
+    """`; state sadness (valence -0.41, arousal -0.12)` of a CompanionState: what was perceived comes to; "" while that is nothing."""
     if not state.affect.confidence:
         return ""
     return f"; state {state.label} (valence {state.valence:+.2f}, arousal {state.arousal:+.2f})"
