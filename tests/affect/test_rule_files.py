@@ -170,6 +170,9 @@ def test_a_storage(tmp_path: Path) -> None:
     assert (len(rules.appraisal), len(rules.actions)) == (1, 1)
     with pytest.raises(RuleError, match="got a name without a document"):
         load_rules(write(tmp_path, storage_json=assets[:-1]))
+    for nothing in ([], ["CommeillFautAsset", {}]):
+        with pytest.raises(RuleError, match="storage: expected one of EmotionalAppraisalAsset.* in it, got none"):
+            load_rules(write(tmp_path, storage_json=nothing))
 
 
 def test_files_that_include_each_other(tmp_path: Path) -> None:

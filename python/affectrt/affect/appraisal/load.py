@@ -69,10 +69,10 @@ class _Reader:
         chain = (*chain, path)
         top = read_json(path)
         if isinstance(top.value, list):
-            return self._storage(top.value, chain)
+            return self._storage(top, top.value, chain)
         return self._document(top, chain)
 
-    def _storage(self, entries: list[Node], chain: tuple[Path, ...]) -> tuple[Rules, set[str]]:
+    def _storage(self, top: Node, entries: list[Node], chain: tuple[Path, ...]) -> tuple[Rules, set[str]]:
         rules = Rules()
         kinds: set[str] = set()
         for name, document in zip(entries[::2], entries[1::2], strict=False):
@@ -81,6 +81,8 @@ class _Reader:
                 rules, kinds = rules.merged(more), kinds | kind
         if len(entries) % 2:
             entries[-1].fail("storage: expected names and documents by turns, got a name without a document")
+        if not kinds:
+            top.fail(f"storage: expected one of {', '.join(sorted({APPRAISAL, DECISION, WORLD, CHARACTER}))} in it, got none")
         return rules, kinds
 
     def _document(self, top: Node, chain: tuple[Path, ...]) -> tuple[Rules, set[str]]:
