@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -10,6 +11,8 @@ import sys
 
 import openai
 import pytest
+from affectrt.dialogue.guard import DEFAULT_ANSWERS
+from affectrt.policy import Policy
 from openai import OpenAI
 from serve_tools import MODEL
 
@@ -71,6 +74,35 @@ def test_ctrl_c_ends_it(process):
     running.send_signal(signal.SIGINT)
     _, err = running.communicate(timeout=60)
     assert running.returncode == 130 and err.splitlines() == ["interrupted"]
+
+
+@pytest.mark.usefixtures("dialogue")
+def test_a_guard_by_the_rules_of_a_file_and_a_persona(process, tmp_path):
+    policy = tmp_path / "policy.json"
+    policy.write_text('{"disclose_every": 5, "on_claim": "rewrite", "audit": "audit.jsonl"}')
+    running = process("--no-affect", "--persona", "calm", "--policy", str(policy))
+    with OpenAI(base_url=url_of(running), api_key="none", max_retries=0) as client:
+        crisis = client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "I want to die."}])
+        assert crisis.choices[0].message.content == DEFAULT_ANSWERS["self-harm"]
+        hello = client.chat.completions.create(model=MODEL, messages=HELLO, max_tokens=2)
+        assert hello.choices[0].message.content.startswith(Policy().disclosure(0))
+    kinds = [json.loads(line)["kind"] for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
+    assert kinds == ["opened", "crisis", "disclosed", "reply"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--policy", "{folder}/policy.json"), "error: {folder}/policy.json: on_claim: expected one of report, rewrite, stop, got 'x'\n"),
+        (("--policy", "{folder}/none.json"), "error: No such file or directory: {folder}/none.json\n"),
+        (("--persona", "grumpy"), "error: persona must be one of warm, calm, cheerful, plain, or a description"),
+    ],
+)
+def test_what_is_no_policy_or_persona_is_told_at_once(process, tmp_path, arguments, message):
+    (tmp_path / "policy.json").write_text('{"on_claim": "x"}')
+    running = process(*(argument.format(folder=tmp_path) for argument in arguments))
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == 1 and err.startswith(message.format(folder=tmp_path)) and len(err.splitlines()) == 1
 
 
 def test_without_a_token_it_is_for_this_machine_only(process):

@@ -12,6 +12,7 @@ from affectrt.cli.errors import note
 
 if TYPE_CHECKING:
     from affectrt.perception import TextEmbedding
+    from affectrt.policy import Policy
 
 
 def serve(
@@ -28,6 +29,14 @@ def serve(
     embedding: Annotated[
         str | None, typer.Option(help="Pack for /v1/embeddings; without it the default one, if it has been pulled.")
     ] = None,
+    persona: Annotated[
+        str | None,
+        typer.Option(help="Who answers: warm, calm, cheerful, plain, or a description; before the clients' own system messages."),
+    ] = None,
+    guard: Annotated[
+        bool, typer.Option("--guard", help="Answer words of a crisis without the model, say now and then that this is a machine.")
+    ] = False,
+    policy: Annotated[Path | None, typer.Option(help="A guard by the rules of this file (JSON).")] = None,
     affect: Annotated[bool, typer.Option(help="Whether to read emotions of text.")] = True,
     running: Annotated[int, typer.Option(min=1, help="Answers that are generated at once; they share the model.")] = 4,
     waiting: Annotated[int, typer.Option(min=0, help="Requests that wait for their turn; further ones are told to come again.")] = 16,
@@ -46,33 +55,42 @@ def serve(
     resolve(host, port, token)  # what cannot be served is told before a model is loaded for it
     limits = Limits(running=running, waiting=waiting)
 
-    from affectrt import Dialogue, TextEmotion
+    from affectrt import Dialogue, Policy, TextEmotion
+    from affectrt.dialogue.persona import find_persona
+    from affectrt.policy import read_policy
+
+    who = find_persona(persona) if persona is not None else None
+    rules = read_policy(policy) if policy is not None else Policy() if guard else None
 
     with Dialogue(
         pack, threads=threads, context_tokens=context_tokens, seed=seed, device=device, allow_unverified=allow_unverified
     ) as dialogue:
         server = Server(
             dialogue,
-            text=TextEmotion() if affect else None,
-            embedding=_embedding(embedding),
+            text=TextEmotion(policy=rules) if affect else None,
+            embedding=_embedding(embedding, rules),
             host=host,
             port=port,
             token=token,
             names=allow_host or (),
             limits=limits,
+            persona=who,
+            policy=rules,
         )
         if not quiet:
             _log_to_stderr()
         key = "clients give the token as their API key" if token else "no token is asked for"
+        if rules is not None:
+            note(f"guard: words of a crisis are answered without the model; claims: {rules.claim_action}")
         note(f"{dialogue.pack.name} on {dialogue.provider}, {dialogue.threads} threads: {server.url} ({key}; Ctrl-C ends it)")
         server.run()
 
 
-def _embedding(pack: str | None) -> TextEmbedding | None:
+def _embedding(pack: str | None, policy: Policy | None) -> TextEmbedding | None:
     from affectrt import PackError, TextEmbedding
 
     try:
-        return TextEmbedding(pack)
+        return TextEmbedding(pack, policy=policy)
     except PackError as error:
         if pack is not None:
             raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from affectrt.dialogue import Conversation, Reply, ReplyStats
-from affectrt.dialogue.guard import Guard
+from affectrt.dialogue.guard import Claim, Guard
 
 
 class GuardedReply(Iterator[str]):
@@ -16,7 +16,7 @@ class GuardedReply(Iterator[str]):
     """
 
     def __init__(
-        self, reply: Reply, conversation: Conversation, guard: Guard, partner: str, content: Callable[[], Mapping[str, str]]
+        self, reply: Reply, conversation: Conversation, guard: Guard, partner: str | None, content: Callable[[], Mapping[str, str]]
     ) -> None:
         """Counts as a turn of the guard. `content`: what of the prompt the audit log takes digests of."""
         self._reply, self._conversation = reply, conversation
@@ -65,6 +65,16 @@ class GuardedReply(Iterator[str]):
     def text(self) -> str:
         """What was shown so far."""
         return self._said_before + self._stream.text
+
+    @property
+    def claims(self) -> tuple[Claim, ...]:
+        """What was found so far; offsets count in the text as the model wrote it."""
+        return self._stream.claims
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a claim has ended the answer."""
+        return self._stream.stopped
 
     @property
     def stats(self) -> ReplyStats:

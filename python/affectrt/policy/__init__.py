@@ -4,6 +4,7 @@ from affectrt.errors import AuditError, ConsentError, PolicyError, PurposeError
 from affectrt.policy.audit import KINDS, AuditEvent, AuditLog, Checkpoint, Verification, verify
 from affectrt.policy.consent import GIVERS, MODALITIES, Consent, ConsentBook
 from affectrt.policy.disclosure import NON_CLINICAL
+from affectrt.policy.file import read_policy
 from affectrt.policy.policy import ON_CLAIM, USERS, Policy, check_policy
 from affectrt.policy.purpose import GROUNDS, PURPOSES, Exemption, Purpose, check_purpose
 from affectrt.policy.retention import Retention
@@ -33,5 +34,6 @@ __all__ = [
     "Verification",
     "check_policy",
     "check_purpose",
+    "read_policy",
     "verify",
 ]

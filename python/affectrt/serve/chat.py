@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from affectrt.dialogue import AsyncReply, Conversation, Dialogue, ReplyStats, Sampling
 from affectrt.dialogue.grammar import Grammar, structured
@@ -14,6 +15,7 @@ from affectrt.serve.errors import ApiError
 from affectrt.serve.fields import Fields, check_readable, invalid
 from affectrt.serve.forms import read_form
 from affectrt.serve.generation import Generation
+from affectrt.serve.manner import FILTERED, ServedReply, SpokenReply
 from affectrt.serve.messages import Talk, read_messages
 from affectrt.serve.settings import Limits
 from affectrt.serve.web import EventStream, Receive, Scope, Send, read_json, send_json, while_connected
@@ -21,7 +23,14 @@ from affectrt.serve.web import EventStream, Receive, Scope, Send, read_json, sen
 if TYPE_CHECKING:
     from affectrt.serve.service import Service
 
-_FINISH = {"stop": "stop", "stop_string": "stop", "length": "length", "context": "length"}
+_FINISH = {
+    "stop": "stop",
+    "stop_string": "stop",
+    "length": "length",
+    "context": "length",
+    "spoken": "stop",
+    FILTERED: "content_filter",
+}
 _MOST_STOPS = 4
 AFFECT_HEADER = b"x-affect"
 
@@ -164,17 +173,38 @@ class Chat:
         request = await asyncio.to_thread(ChatRequest.read, body, service.dialogue, service.limits, affect=_asked(scope))
         if request.affect and service.text is None:
             raise ApiError(400, "affect: this server has no pack for emotions of text", param="affect", code="unsupported_parameter")
+        if request.grammar is not None and service.manner.policy is not None:
+            raise ApiError(
+                400,
+                "response_format: expected text: this server guards its answers, which may then hold other words than the model's",
+                param="response_format",
+                code="unsupported_parameter",
+            )
         await while_connected(receive, self._answer(request, send))
 
     async def _answer(self, request: ChatRequest, send: Send) -> None:
         service = self._service
+        heard = await asyncio.to_thread(service.manner.hear, request.talk)
         affect = await service.read_affect(request.talk.text) if request.affect else None
+        if heard.decision.action != "go":
+            await self._send(request, send, SpokenReply(heard.decision), affect)
+            return
+        talk = heard.talk
+        shown: list[ServedReply] = []
 
         def begin(conversation: Conversation) -> AsyncReply:
-            return conversation.areply(
-                request.talk.text, note=request.talk.note, sampling=request.sampling, seed=request.seed, grammar=request.grammar
-            )
+            reply = conversation.reply(talk.text, note=talk.note, sampling=request.sampling, seed=request.seed, grammar=request.grammar)
+            if heard.guard is None:
+                return AsyncReply(reply)
+            shown.append(ServedReply(reply, conversation, heard))
+            return AsyncReply(shown[0])
 
+        async with service.generating(Generation(service.gate, service.kept, lambda: service.kept.take(talk), begin)) as made:
+            await made.begun()
+            await self._send(request, send, _Made(made, shown), affect)
+
+    async def _send(self, request: ChatRequest, send: Send, made: _Answer, affect: dict[str, Any] | None) -> None:
+        service = self._service
         head: dict[str, Any] = {
             "id": f"chatcmpl-{secrets.token_hex(12)}",
             "object": "chat.completion.chunk" if request.stream else "chat.completion",
@@ -182,23 +212,46 @@ class Chat:
             "model": service.dialogue.pack.name,
             "system_fingerprint": service.fingerprint,
         }
-        async with service.generating(Generation(service.gate, service.kept, lambda: service.kept.take(request.talk), begin)) as made:
-            await made.begun()
-            if request.stream:
-                await _stream(EventStream(send), head, made, request.usage, affect)
-            else:
-                text = "".join([piece async for piece in made.pieces()])
-                choice = {
-                    "index": 0,
-                    "message": {"role": "assistant", "content": text, "refusal": None},
-                    "logprobs": None,
-                    "finish_reason": _finish(made.stats),
-                }
-                more = {"affect": affect} if affect is not None else {}
-                await send_json(send, {**head, "choices": [choice], "usage": _usage(made.stats), **_ours(made.stats), **more})
+        if request.stream:
+            await _stream(EventStream(send), head, made, request.usage, affect)
+            return
+        text = "".join([piece async for piece in made.pieces()])
+        choice = {
+            "index": 0,
+            "message": {"role": "assistant", "content": text, "refusal": None},
+            "logprobs": None,
+            "finish_reason": _finish(made.stats),
+        }
+        more = {"affect": affect} if affect is not None else {}
+        await send_json(send, {**head, "choices": [choice], "usage": _usage(made.stats), **_ours(made), **more})
 
 
-async def _stream(events: EventStream, head: dict[str, Any], made: Generation, usage: bool, affect: dict[str, Any] | None) -> None:
+class _Answer(Protocol):
+    """What is sent: a model's answer, or the guard's."""
+
+    def pieces(self) -> AsyncIterator[str]: ...
+    @property
+    def stats(self) -> ReplyStats: ...
+    @property
+    def told(self) -> dict[str, Any] | None: ...
+
+
+class _Made:
+    """A generation, and the guard round it, if there is one."""
+
+    def __init__(self, generation: Generation, shown: Sequence[ServedReply]) -> None:
+        self.pieces, self._generation, self._shown = generation.pieces, generation, shown
+
+    @property
+    def stats(self) -> ReplyStats:
+        return self._generation.stats
+
+    @property
+    def told(self) -> dict[str, Any] | None:
+        return self._shown[0].told if self._shown else None
+
+
+async def _stream(events: EventStream, head: dict[str, Any], made: _Answer, usage: bool, affect: dict[str, Any] | None) -> None:
     def chunk(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
         return {**head, "choices": [choice], **({"usage": None} if usage else {})}
@@ -208,7 +261,7 @@ async def _stream(events: EventStream, head: dict[str, Any], made: Generation, u
     try:
         async for piece in made.pieces():
             await events.event(chunk({"content": piece}))
-        await events.event({**chunk({}, _finish(made.stats)), **_ours(made.stats)})
+        await events.event({**chunk({}, _finish(made.stats)), **_ours(made)})
         if usage:
             await events.event({**head, "choices": [], "usage": _usage(made.stats)})
     except ApiError as error:  # the head is out: clients read errors among the events too
@@ -231,9 +284,10 @@ def _usage(stats: ReplyStats) -> dict[str, Any]:
     }
 
 
-def _ours(stats: ReplyStats) -> dict[str, Any]:
-    """What clients of OpenAI do not expect, and may want to know: old turns that the context had no room for."""
-    return {"affectrt": {"seed": stats.seed, "dropped_turns": stats.dropped_turns}}
+def _ours(made: _Answer) -> dict[str, Any]:
+    """What clients of OpenAI do not expect, and may want to know: old turns that the context had no room for, what the guard did."""
+    guard = {"guard": made.told} if made.told is not None else {}
+    return {"affectrt": {"seed": made.stats.seed, "dropped_turns": made.stats.dropped_turns, **guard}}
 
 
 def _asked(scope: Scope) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from starlette.exceptions import HTTPException
 
+from affectrt.errors import PolicyError
 from affectrt.serve.errors import ApiError
 from affectrt.serve.service import Service
 from affectrt.serve.web import ClientLeftError, Message, Receive, Scope, Send, send_json
@@ -60,6 +61,8 @@ class Doors:
             known = f"; known: {', '.join(sorted(self._paths))}" if error.status_code == 404 else ""
             message = f"{what}: {error.detail.lower()}{known}"
             await request.refuse(ApiError(error.status_code, message, code="unknown_url", headers=dict(error.headers or {})))
+        except PolicyError as error:  # says what may not be done, and nothing of what was said
+            await request.refuse(ApiError(403, str(error), code="forbidden_by_policy"))
         except ClientLeftError:
             request.status = request.status or 499
         except Exception as error:

@@ -14,8 +14,12 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from affectrt.dialogue import Dialogue
+from affectrt.dialogue.guard import CrisisHook
+from affectrt.dialogue.persona import Persona, find_persona
 from affectrt.perception import TextEmbedding, TextEmotion
+from affectrt.policy import Policy
 from affectrt.serve.application import application
+from affectrt.serve.manner import Manner
 from affectrt.serve.service import Service
 from affectrt.serve.settings import Limits, check_token, resolve
 
@@ -40,6 +44,9 @@ class Server:
         token: str | None = None,
         names: Iterable[str] = (),
         limits: Limits | None = None,
+        persona: str | Persona | None = None,
+        policy: Policy | None = None,
+        on_crisis: CrisisHook | None = None,
     ) -> None:
         """Open the socket; connections are taken once it runs.
 
@@ -52,13 +59,20 @@ class Server:
             token: What clients give as their API key; at least 16 visible ASCII characters. None asks for none.
             names: Host names under which clients may ask for it, beside its addresses and localhost.
             limits: Sizes and times.
+            persona: Who answers: a name or a description, as `Companion` takes it. It stands before the clients' own system messages.
+                None: those alone.
+            policy: Guards every answer, as `Companion` does: words of a crisis are answered without the model, claims to feel or to be
+                human become what it says, answers begin with "I am a machine" as often as it says. `text` and `embedding` ask their own
+                policy for consent. None: nothing of that.
+            on_crisis: Decides what happens with words of a crisis, as `Guard` takes it; called in a thread. Only with a policy.
 
         Raises:
             TypeError, ValueError: An argument is of another type or out of range, or a token is missing.
             OSError: The address cannot be had.
         """
         family, address = resolve(host, port, check_token(token))
-        self._service = Service(dialogue, text, embedding, limits or Limits())
+        manner = Manner(find_persona(persona) if persona is not None else None, policy, on_crisis)
+        self._service = Service(dialogue, text, embedding, limits or Limits(), manner)
         app = application(self._service, token=token, names=names)
         limits = self._service.limits
         config = uvicorn.Config(

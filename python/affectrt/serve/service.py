@@ -13,6 +13,7 @@ from affectrt.serve.errors import stopping
 from affectrt.serve.gate import Gate
 from affectrt.serve.generation import Generation
 from affectrt.serve.kept import KeptConversations
+from affectrt.serve.manner import Manner
 from affectrt.serve.settings import Limits
 from affectrt.serve.texts import affect
 
@@ -22,8 +23,10 @@ T = TypeVar("T")
 class Service:
     """For one event loop."""
 
-    def __init__(self, dialogue: Dialogue, text: TextEmotion | None, embedding: TextEmbedding | None, limits: Limits) -> None:
-        self.dialogue, self.text, self.embedding, self.limits = dialogue, text, embedding, limits
+    def __init__(
+        self, dialogue: Dialogue, text: TextEmotion | None, embedding: TextEmbedding | None, limits: Limits, manner: Manner
+    ) -> None:
+        self.dialogue, self.text, self.embedding, self.limits, self.manner = dialogue, text, embedding, limits, manner
         self.gate = Gate(limits.running, limits.waiting, limits.patience_s)
         self.kept = KeptConversations(dialogue, limits.kept, limits.kept_s)
         self.fingerprint = f"{dialogue.pack.name}-{dialogue.precision}-{dialogue.provider}"
@@ -49,11 +52,14 @@ class Service:
 
     async def read_affect(self, text: str) -> dict[str, Any]:
         """How who wrote `text` seems to feel, as JSON."""
-        return affect(await self.reading(self._observe, text))
+        (observation,) = await self.observe([text])
+        return affect(observation)
 
-    def _observe(self, text: str) -> TextObservation:
-        assert self.text is not None
-        return self.text(text)
+    async def observe(self, texts: list[str]) -> list[TextObservation]:
+        """What the pack reads in texts, and the policy lets count. Raises ConsentError."""
+        text = self.text
+        assert text is not None
+        return [self.manner.judge(one) for one in await self.reading(lambda: text(texts))]
 
     def check_open(self) -> None:
         """Raises ApiError once the server goes down."""

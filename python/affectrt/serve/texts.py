@@ -77,8 +77,7 @@ class AffectOfText:
         await while_connected(receive, self._answer(texts, send))
 
     async def _answer(self, texts: list[str], send: Send) -> None:
-        observations = await self._service.reading(lambda: self._text(texts))
-        data = [{"index": index, **affect(one, probabilities=True)} for index, one in enumerate(observations)]
+        data = [{"index": index, **affect(one, probabilities=True)} for index, one in enumerate(await self._service.observe(texts))]
         await send_json(send, {"object": "list", "model": self._text.pack.name, "data": data})
 
 

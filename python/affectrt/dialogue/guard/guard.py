@@ -79,19 +79,29 @@ class Guard:
             `Decision.go()`. What it raises goes up to the caller, and nothing is generated. None answers with `DEFAULT_ANSWERS`, without
             the model.
         rewrite: See `ClaimFilter`.
+        turns: How many turns there were before, of a conversation that goes on.
 
     Raises:
-        TypeError: `policy` is no Policy, or a hook cannot be called.
+        TypeError, ValueError: `policy` is no Policy, a hook cannot be called, or `turns` is no count.
     """
 
-    def __init__(self, policy: Policy | None = None, *, on_crisis: CrisisHook | None = None, rewrite: Rewrite | None = None) -> None:
+    def __init__(
+        self,
+        policy: Policy | None = None,
+        *,
+        on_crisis: CrisisHook | None = None,
+        rewrite: Rewrite | None = None,
+        turns: int = 0,
+    ) -> None:
         for name, hook in (("on_crisis", on_crisis), ("rewrite", rewrite)):
             if hook is not None and not callable(hook):
                 raise TypeError(f"{name}: expected a function or None, got {type(hook).__name__}")
+        if isinstance(turns, bool) or not isinstance(turns, int) or turns < 0:
+            raise ValueError(f"turns: expected an int of at least 0, got {turns!r}")
         self._policy = check_policy(policy) or Policy()
         self._on_crisis, self._rewrite = on_crisis, rewrite
         self._lock = threading.Lock()
-        self._turns = 0
+        self._turns = turns
 
     @property
     def policy(self) -> Policy:

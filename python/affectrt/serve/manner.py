@@ -1,0 +1,129 @@
+"""Who answers and by which rules: what the server itself adds to what its clients ask. By default nothing.
+
+A request brings its whole conversation, and the server remembers none: the turns that it brings are counted, and what the guard said in
+them is known by its words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from affectrt.companion.guarded import GuardedReply
+from affectrt.dialogue import Conversation, Reply, ReplyStats, Turn
+from affectrt.dialogue.guard import Claim, Crisis, CrisisHook, Decision, Guard, find_crises
+from affectrt.dialogue.persona import Persona
+from affectrt.dialogue.spoken import Spoken
+from affectrt.perception import UNKNOWN, TextObservation
+from affectrt.policy import Policy, check_policy
+from affectrt.serve.messages import Talk
+
+FILTERED = "filtered"
+"""How an answer ended that the guard ended, or did not let begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A request after the guard."""
+
+    talk: Talk
+    """As `Manner.prepare` gave it."""
+    guard: Guard | None
+    """That of its conversation; None without a policy."""
+    decision: Decision
+
+    def content(self) -> dict[str, str]:
+        """What of it the audit log takes digests of."""
+        parts = {"system": self.talk.system, "note": self.talk.note, "said": self.talk.text}
+        return {name: text for name, text in parts.items() if text}
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """The same for all requests. Raises TypeError, ValueError for a hook without a policy."""
+
+    persona: Persona | None = None
+    """Stands before the clients' own system messages."""
+    policy: Policy | None = None
+    """With one there is a guard, as `Companion` has."""
+    on_crisis: CrisisHook | None = None
+
+    def __post_init__(self) -> None:
+        check_policy(self.policy)
+        if self.on_crisis is not None and self.policy is None:
+            raise ValueError("on_crisis: expected only with a policy, without which nothing is looked for")
+
+    def prepare(self, talk: Talk) -> Talk:
+        """The conversation as the model is to know it: by the persona, without the guard's own part in it.
+
+        Turns in which somebody spoke of a crisis were answered by the guard, or by people: the model does not get them afterwards either.
+        Disclosures are taken off the answers, so that they are again what the model wrote.
+        """
+        if self.persona is not None:
+            talk = replace(talk, system="\n\n".join(filter(None, (self.persona.system, talk.system))))
+        if self.policy is None:
+            return talk
+        calm = [turn for turn in talk.turns if not find_crises(turn.user)]
+        return replace(talk, turns=tuple(self._as_written(number, turn) for number, turn in enumerate(calm)))
+
+    def _as_written(self, number: int, turn: Turn) -> Turn:
+        assert self.policy is not None
+        words = self.policy.disclosure(number)
+        if words is None or not turn.assistant.startswith(words):
+            return turn
+        return replace(turn, assistant=turn.assistant.removeprefix(words).removeprefix(" "))
+
+    def hear(self, talk: Talk) -> Heard:
+        """Look at what was said last, before anything else is done with it. Raises whatever the hook raises."""
+        prepared = self.prepare(talk)
+        if self.policy is None:
+            return Heard(prepared, None, Decision.go())
+        guard = Guard(self.policy, on_crisis=self.on_crisis, turns=len(prepared.turns))
+        return Heard(prepared, guard, guard.before(prepared.text))
+
+    def judge(self, observation: TextObservation) -> TextObservation:
+        """By the policy's least confidence."""
+        if self.policy is None or observation.label == UNKNOWN or not self.policy.abstains("text", observation.confidence):
+            return observation
+        return replace(observation, label=UNKNOWN, active=(), reason="uncertain")
+
+
+class ServedReply(GuardedReply):
+    """An answer behind the guard."""
+
+    def __init__(self, reply: Reply, conversation: Conversation, heard: Heard) -> None:
+        """Counts as a turn of the guard, which there must be."""
+        assert heard.guard is not None
+        super().__init__(reply, conversation, heard.guard, None, heard.content)
+        self._disclosed, self._crises = self._before is not None, heard.decision.crises
+
+    @property
+    def stats(self) -> ReplyStats:
+        """Of the model's reply; `finish` is `FILTERED` if a claim has ended it."""
+        return replace(super().stats, finish=FILTERED, cancelled=False) if self.stopped else super().stats
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What a client is told of it, so far."""
+        return _told(self._crises, disclosed=self._disclosed, claims=self.claims)
+
+
+class SpokenReply:
+    """The guard's own words in place of the model's."""
+
+    def __init__(self, decision: Decision) -> None:
+        """From a decision other than "go"."""
+        spoken = Spoken(decision.text)
+        self._text = spoken.read()
+        self.stats = replace(spoken.stats, finish=FILTERED) if decision.action == "refuse" else spoken.stats
+        self.told = _told(decision.crises)
+
+    async def pieces(self) -> AsyncIterator[str]:
+        """Them, in one piece."""
+        if self._text:
+            yield self._text
+
+
+def _told(crises: Iterable[Crisis], *, disclosed: bool = False, claims: Iterable[Claim] = ()) -> dict[str, Any]:
+    return {"disclosed": disclosed, "crises": [one.category for one in crises], "claims": [one.category for one in claims]}
