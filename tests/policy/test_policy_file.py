@@ -10,7 +10,7 @@ import pytest
 from affectrt.errors import AuditError, PurposeError
 from affectrt.policy import ConsentBook, Policy, Retention, read_policy
 from affectrt.policy.file import FIELDS
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 STATEMENT = "Watch truck drivers for signs of fatigue, as a safety measure agreed with them."
@@ -130,6 +130,7 @@ JSON = st.recursive(
 )
 
 
+@settings(max_examples=40)
 @given(stated=st.dictionaries(st.sampled_from(sorted(set(FIELDS) - {"audit", "consents"})), JSON))
 def test_any_json_is_a_policy_or_a_plain_error(tmp_path_factory, stated):
     path = write(tmp_path_factory.mktemp("policy"), stated)
