@@ -15,7 +15,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from affectrt.cli import bench, chat, demo, doctor, engines, evaluate, memory, packs, run, serve
+from affectrt.cli import audit, bench, chat, demo, doctor, engines, evaluate, memory, packs, run, serve
 from affectrt.cli.errors import BROKEN_PIPE, INTERRUPTED, errors_to_exit, guarded, note, one_line, set_debug
 
 GROUP = "affectrt.commands"
@@ -50,6 +50,7 @@ def build(arguments: list[str] | None = None) -> typer.Typer:
     app.add_typer(packs.build(), name="packs")
     app.add_typer(engines.build(), name="engines")
     app.add_typer(memory.build(), name="memory")
+    app.add_typer(audit.build(), name="audit")
     app.command("doctor")(guarded(doctor.doctor))
     app.command("bench")(guarded(bench.bench))
     _add_foreign(app, arguments or [])

@@ -49,10 +49,10 @@ def describe(error: BaseException) -> str:
 def _expected() -> tuple[type[BaseException], ...]:
     kinds: tuple[type[BaseException], ...] = (ValueError, OSError, ImportError)
     try:
-        from affectrt.errors import DeviceError, EngineError, PackError, StoreError
+        from affectrt.errors import AuditError, DeviceError, EngineError, PackError, StoreError
     except ImportError:  # the extension cannot be loaded, which is then the error that is being told
         return kinds
-    return (*kinds, PackError, EngineError, DeviceError, StoreError)
+    return (*kinds, AuditError, PackError, EngineError, DeviceError, StoreError)
 
 
 def _silence_stdout() -> None:

@@ -1,7 +1,7 @@
 """Consent, purpose, retention, disclosure and the audit log: what everything else asks before it looks, listens, keeps or claims."""
 
 from affectrt.errors import AuditError, ConsentError, PolicyError, PurposeError
-from affectrt.policy.audit import KINDS, AuditEvent, AuditLog, Checkpoint, Verification, verify
+from affectrt.policy.audit import KINDS, AuditEvent, AuditLog, Checkpoint, Verification, read_events, verify
 from affectrt.policy.consent import GIVERS, MODALITIES, Consent, ConsentBook
 from affectrt.policy.disclosure import NON_CLINICAL
 from affectrt.policy.file import read_policy
@@ -34,6 +34,7 @@ __all__ = [
     "Verification",
     "check_policy",
     "check_purpose",
+    "read_events",
     "read_policy",
     "verify",
 ]

@@ -3,6 +3,6 @@ reasons."""
 
 from affectrt.policy.audit.line import KINDS, AuditEvent
 from affectrt.policy.audit.log import AuditLog
-from affectrt.policy.audit.verify import Checkpoint, Verification, verify
+from affectrt.policy.audit.verify import Checkpoint, Verification, read_events, verify
 
-__all__ = ["KINDS", "AuditEvent", "AuditLog", "Checkpoint", "Verification", "verify"]
+__all__ = ["KINDS", "AuditEvent", "AuditLog", "Checkpoint", "Verification", "read_events", "verify"]
