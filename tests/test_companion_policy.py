@@ -50,9 +50,14 @@ class Written:
         self.closed = True
 
 
+def tokens_of(dialogue, text):
+    return tuple(dialogue._runtime.model.tokenize(text))
+
+
 def guarded(dialogue, policy, *pieces):
     written = Written(*pieces)
-    conversation = dialogue.conversation(None, turns=[Turn("Do you love me?", "".join(pieces), tokens=(1, 2))])
+    text = "".join(pieces)
+    conversation = dialogue.conversation(None, turns=[Turn("Do you love me?", text, tokens=tokens_of(dialogue, text))])
     guard = Guard(policy)
     guard.turn()  # the first answer has its disclosure; this is the second
     return GuardedReply(written, conversation, guard, "anna", lambda: {"said": "Do you love me?"}), conversation, written
@@ -76,7 +81,8 @@ def test_what_is_only_reported_stays(dialogue, tmp_path):
     reply, conversation, _ = guarded(dialogue, policy, *CLAIM)
     words = reply.read()
     assert words.endswith("I love you. How was your day?") and "machine" in words
-    assert conversation.turns[0].assistant == "I love you. How was your day?" and conversation.turns[0].tokens == (1, 2)
+    (turn,) = conversation.turns
+    assert turn.assistant == "I love you. How was your day?" and turn.tokens == tokens_of(dialogue, turn.assistant)
     text = (tmp_path / "audit.jsonl").read_text()
     assert verify(tmp_path / "audit.jsonl").ok and '"claim"' in text and "love you" not in text
     (event,) = [event for event in policy.audit.events("anna") if event.kind == "reply"]
@@ -101,10 +107,10 @@ def test_it_is_an_answer_for_asyncio_too(dialogue):
 
 
 def test_only_the_answer_that_was_written_is_amended(dialogue):
-    conversation = dialogue.conversation(None, turns=[Turn("Hi.", "Hello.", tokens=(1,))])
+    conversation = dialogue.conversation(None, turns=[Turn("Hi.", "Hello.", tokens=tokens_of(dialogue, "Hello."))])
     conversation.amend("something else", "x")
     conversation.amend("Hello.", "Hello.")
-    assert conversation.turns == (Turn("Hi.", "Hello.", tokens=(1,)),)
+    assert conversation.turns == (Turn("Hi.", "Hello.", tokens=tokens_of(dialogue, "Hello.")),)
 
 
 def test_the_machine_says_that_it_is_one_and_how_often(dialogue):
