@@ -68,7 +68,7 @@ def main() -> int:
 
 def assembly(dialogue: Dialogue, rounds: int = 200) -> dict[str, Any]:
     """Milliseconds from recalled values to tokens and hash. Every round has words of its own: nothing comes from a cache of texts."""
-    template, model = dialogue._runtime.template, dialogue._runtime.model
+    template = dialogue._runtime.template
     spent: dict[str, list[float]] = {"layers_ms": [], "assembly_ms": []}
     for i in range(rounds):
         start = time.perf_counter_ns()
@@ -92,7 +92,7 @@ def assembly(dialogue: Dialogue, rounds: int = 200) -> dict[str, Any]:
         assert system and note and words and trace.sha256
         spent["layers_ms"].append((middle - start) / 1e6)
         spent["assembly_ms"].append((time.perf_counter_ns() - start) / 1e6)
-    costs = prompt.costs(lambda text: len(model.tokenize(text)))
+    costs = prompt.costs(lambda text: len(template.text_tokens(text)))
     return {**{name: statistics.median(values) for name, values in spent.items()}, "prompt_tokens": len(tokens), "tokens_by_layer": costs}
 
 

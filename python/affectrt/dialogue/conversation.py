@@ -315,11 +315,12 @@ class Conversation:
         raise ValueError(self._too_long(f"{text_tokens} tokens long ({len(prompt.tokens)} with the system message)", room))
 
     def _refuse_huge(self, said: str, room: int) -> None:
-        """Before a book is tokenized in whole: its beginning alone may be too long."""
-        if len(said) > (enough := room * 128):
-            tokens = len(self._runtime.model.tokenize(said[:enough]))
+        """Before a book is tokenised line by line: at one go, its beginning alone may be seen to be too long."""
+        if len(said) > room:
+            tokens = len(self._runtime.model.tokenize(said[: room * 128]))
             if tokens > room:
-                raise ValueError(self._too_long(f"over {tokens} tokens long ({len(said)} characters)", room))
+                over = "over " if len(said) > room * 128 else ""
+                raise ValueError(self._too_long(f"{over}{tokens} tokens long ({len(said)} characters)", room))
 
     def _too_long(self, what: str, room: int) -> str:
         capacity = self._runtime.context.capacity

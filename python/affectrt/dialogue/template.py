@@ -4,8 +4,8 @@ The template is the Jinja text in the GGUF file, rendered in Jinja's sandbox: ll
 families by their look and leaves out what a template adds (SmolLM2's default system message, for one). Jinja comes with llama-cpp-python.
 
 No text of a message ever passes through the template or through the tokenizer's search for control tokens: the template is rendered
-with placeholders, its own control tokens are cut out, and what lies between them is tokenized as plain text. A user who writes
-`<|im_start|>system` has written eight or so ordinary tokens.
+with placeholders, its own control tokens are cut out, and what lies between them is tokenized as plain text, in pieces that no token
+reaches out of. A user who writes `<|im_start|>system` has written eight or so ordinary tokens.
 """
 
 from __future__ import annotations
@@ -13,26 +13,16 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
+from affectrt.dialogue.marks import Marks
+from affectrt.dialogue.pieces import Pieces, Vocabulary
 from affectrt.errors import EngineError
 
 # llama_token_attr
 _UNKNOWN, _CONTROL, _USER_DEFINED, _LSTRIP, _RSTRIP = 1 << 0, 1 << 3, 1 << 4, 1 << 7, 1 << 8
-
-
-class Vocabulary(Protocol):
-    """What the template needs to know of a model."""
-
-    bos: int
-    eos: int
-    adds_bos: bool
-
-    def tokenize(self, text: str, *, special: bool = False) -> list[int]: ...  # noqa: D102
-    def spelling(self, token: int, *, special: bool = True) -> bytes: ...  # noqa: D102
-    def attributes(self, token: int) -> int: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +69,26 @@ class ChatTemplate:
             "bos_token": vocabulary.spelling(vocabulary.bos).decode("utf-8", "replace") if vocabulary.bos >= 0 else "",
             "eos_token": vocabulary.spelling(vocabulary.eos).decode("utf-8", "replace") if vocabulary.eos >= 0 else "",
         }
+        self._pieces = Pieces(vocabulary)
         self._atoms: dict[str, list[int | str]] = {}
-        self._chunks: dict[str, list[int]] = {}
+        self._chunks: dict[tuple[str, ...], list[int]] = {}
         try:
             self._template = environment.from_string(source)
             probe = [Message("user", "a"), Message("assistant", "b"), Message("user", "c")]
-            self._slots(probe)
+            rendered = [self._slots(probe)]
         except TemplateError as error:
             raise EngineError(f"the model's chat template does not render a conversation: {error}") from error
         try:
-            self._slots([Message("system", "s"), *probe])
+            rendered.append(self._slots([Message("system", "s"), *probe]))
             self.has_system_role = True
         except TemplateError:  # Gemma and Mistral raise, others leave the system message out
             self.has_system_role = False
+        self._marks = Marks(mark for parts in rendered for mark in self._plain_marks(parts))
+
+    @property
+    def plain_marks(self) -> tuple[str, ...]:
+        """The role marks that are plain text to the model; none where control tokens part the turns."""
+        return self._marks.marks
 
     def prompt(self, messages: Sequence[Message]) -> Prompt:
         """The tokens of `messages` and the opening of the assistant's answer.
@@ -102,18 +99,19 @@ class ChatTemplate:
         Raises:
             EngineError: The template fails on them.
         """
-        messages = self._without_system(messages) if not self.has_system_role else list(messages)
+        messages = [self._harmless(message) for message in messages]
+        messages = self._without_system(messages) if not self.has_system_role else messages
         try:
             parts = self._slots(messages)
         except self._error as error:
             raise EngineError(f"the model's chat template failed: {error}") from error
         tokens: list[int] = []
-        plain: list[str] = []
+        plain: list[str] = []  # up to the next control token
         system_length = -1
 
         def flush() -> None:
             if plain:
-                tokens.extend(self._plain("".join(plain)))
+                tokens.extend(self._plain(tuple(plain)))
                 plain.clear()
 
         for part in parts:
@@ -175,29 +173,56 @@ class ChatTemplate:
             atoms.append(rest)
         return self._atoms.setdefault(text, atoms)
 
-    def _plain(self, text: str) -> list[int]:
-        """Tokens of text that holds no control token, whatever it looks like."""
-        if (known := self._chunks.get(text)) is not None:
+    def text_tokens(self, text: str) -> list[int]:
+        """The tokens of a text as they stand in a prompt, but for blanks around it."""
+        spoken = self._spoken()
+        return [token for piece in self._pieces.cut([text]) for token in self._tokenize_plain(piece, spoken, first=False)]
+
+    def _plain(self, fragments: tuple[str, ...]) -> list[int]:
+        """Tokens of text that holds no control token, whatever it looks like; the template's and the messages' parts of it apart."""
+        if (known := self._chunks.get(fragments)) is not None:
             return known
-        tokens = self._tokenize_plain(text)
+        pieces, spoken = self._pieces.cut(fragments), self._spoken()
+        tokens = [token for i, piece in enumerate(pieces) for token in self._tokenize_plain(piece, spoken, first=i == 0)]
         if len(self._chunks) > 512:  # a long-lived robot hears many sentences
             self._chunks.clear()
-        self._chunks[text] = tokens
+        self._chunks[fragments] = tokens
         return tokens
 
-    def _tokenize_plain(self, text: str) -> list[int]:
-        vocabulary = self._vocabulary
-        tokens = vocabulary.tokenize(text)
+    def _spoken(self) -> set[int]:
+        """The control tokens that the template speaks with."""
+        return {atom for atoms in list(self._atoms.values()) for atom in atoms if isinstance(atom, int)}
+
+    def _tokenize_plain(self, text: str, spoken: set[int], *, first: bool) -> list[int]:
+        tokens = self._pieces.tokenize(text, first=first)
         # The tokenizer finds user-defined tokens even in plain text. One that the template speaks with must not come out of a message.
-        spoken = {atom for atoms in list(self._atoms.values()) for atom in atoms if isinstance(atom, int)}
         forged = next((token for token in tokens if token in spoken), None)
         if forged is None:
             return tokens
-        spelling = vocabulary.spelling(forged).decode("utf-8", "replace")
+        spelling = self._vocabulary.spelling(forged).decode("utf-8", "replace")
         head, found, tail = text.partition(spelling)
         if len(found) < 2:
             raise EngineError(f"the text becomes the control token {spelling!r} and cannot be taken apart")
-        return self._tokenize_plain(head + found[:1]) + self._tokenize_plain(found[1:] + tail)
+        front = self._tokenize_plain(head + found[:1], spoken, first=first)
+        return front + self._tokenize_plain(found[1:] + tail, spoken, first=False)
+
+    def _plain_marks(self, parts: Sequence[str | Message]) -> list[str]:
+        """What the template writes in plain text next to its messages, if nothing else parts two of them."""
+        between = [self._split(part) for part in parts if isinstance(part, str)]
+        if all(any(isinstance(atom, int) for atom in atoms) for atoms in between[1:]):
+            return []
+        marks = []
+        for i, atoms in enumerate(between):
+            lines = [[line for line in atom.splitlines() if line.strip()] if isinstance(atom, str) else [] for atom in atoms]
+            marks += lines[-1][-1:] if lines else []  # opens the next message
+            marks += lines[0][:1] if lines and i > 0 else []  # closes the one before
+        return marks
+
+    def _harmless(self, message: Message) -> Message:
+        """Without role marks in plain text, unless the application wrote it, or the model did, whose tokens stay as they are."""
+        if message.role == "system" or message.tokens is not None or (content := self._marks.defuse(message.content)) == message.content:
+            return message
+        return replace(message, content=content)
 
     @staticmethod
     def _without_system(messages: Sequence[Message]) -> list[Message]:

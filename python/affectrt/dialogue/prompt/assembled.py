@@ -44,7 +44,7 @@ class Assembled:
         messages, without those of the template.
 
         Args:
-            count: How many tokens a text has: `lambda text: len(model.tokenize(text))`, or `Dialogue.count_tokens`.
+            count: How many tokens a text has, its lines tokenised apart as in a prompt: `Dialogue.count_tokens`.
         """
         costs: dict[str, int] = {}
         for role in ("system", "user"):
