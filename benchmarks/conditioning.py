@@ -92,7 +92,7 @@ def assembly(dialogue: Dialogue, rounds: int = 200) -> dict[str, Any]:
         assert system and note and words and trace.sha256
         spent["layers_ms"].append((middle - start) / 1e6)
         spent["assembly_ms"].append((time.perf_counter_ns() - start) / 1e6)
-    costs = prompt.costs(lambda text: len(template.text_tokens(text)))
+    costs = prompt.costs(dialogue.count_tokens)
     return {**{name: statistics.median(values) for name, values in spent.items()}, "prompt_tokens": len(tokens), "tokens_by_layer": costs}
 
 

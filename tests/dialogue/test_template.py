@@ -136,3 +136,18 @@ def test_tokens_stand_for_the_text_as_it_was(dialogue):
     model = dialogue._runtime.model
     text = b"".join(model.spelling(t) for t in dialogue.prompt_tokens(said)).decode()
     assert text.endswith(f"<|im_start|>user\n{said}<|im_end|>\n<|im_start|>assistant\n")
+
+
+def test_control_tokens_that_the_model_wrote_do_not_go_back_to_it(dialogue, monkeypatch):
+    model = dialogue._runtime.model
+    (forged,) = model.tokenize("<repo_name>", special=True)
+    assert model.attributes(forged) & CONTROL and not model.ends_turn(forged)
+    written = iter([*model.tokenize("Well."), forged, *model.tokenize("Hi"), model.eos])
+    chat = dialogue.conversation("Be kind.")
+    with monkeypatch.context() as patch:
+        patch.setattr(dialogue._runtime, "sample", lambda _: next(written))
+        assert chat.reply("Hello.").read() == "Well.Hi"
+    following = chat.reply("And?")
+    assert forged not in following.prompt_tokens
+    assert "Well.Hi" in b"".join(map(model.spelling, following.prompt_tokens)).decode()
+    following.close()

@@ -159,7 +159,7 @@ def test_costs_are_those_of_the_prompt(dialogue):
     template = dialogue._runtime.template
     for words in (*ORDINARY, *(attack[:1000] for attack in ATTACKS.values())):
         prompt = assemble(full(words, words, words, words))
-        costs = prompt.costs(lambda text: len(template.text_tokens(text)))
+        costs = prompt.costs(dialogue.count_tokens)
         tokens = template.prompt([Message("system", prompt.system), Message("user", prompt.turn)]).tokens
         frame = template.prompt([Message("system", "x"), Message("user", "x")]).tokens
         assert sum(costs.values()) + len(frame) - 2 == len(tokens)

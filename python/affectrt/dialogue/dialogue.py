@@ -213,10 +213,10 @@ class Dialogue:
         return probabilities
 
     def count_tokens(self, text: str) -> int:
-        """How many tokens a text has, by itself: for `Assembled.costs`. Raises TypeError for what is no str."""
+        """How many tokens a text has in a prompt, but for blanks around it: for `Assembled.costs`. Raises TypeError for what is no str."""
         if not isinstance(text, str):
             raise TypeError(f"text: expected a str, got {type(text).__name__}")
-        return len(self._runtime.model.tokenize(text))
+        return len(self._runtime.template.text_tokens(text))
 
     def prompt_tokens(self, text: str) -> list[int]:
         """The tokens of `text` as one user turn through the chat template: what a pack's golden vector holds."""

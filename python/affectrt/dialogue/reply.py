@@ -239,7 +239,9 @@ class Reply(Iterator[str]):
             return None
         # Tokens may hold the stop string, or, after a cancellation, what was held back because it might have become one.
         exact = self._finish in ("stop", "length", "context", "grammar") or not self._sampling.stop
-        return Turn(user, self.text, note, self._finish, self.tokens if exact else None)
+        # And a control token that the model wrote would begin or end a turn in the next prompt.
+        plain = exact and all(map(self._runtime.model.piece, self.tokens))
+        return Turn(user, self.text, note, self._finish, self.tokens if plain else None)
 
     def _advance(self) -> str:
         """Evaluate and choose one token; returns the text that is certain now."""
