@@ -36,15 +36,16 @@ class Split:
     """What the user must be told, or ""."""
 
 
-def read(path: Path, contract: Contract, *, labels: Path | None = None, name: str = "") -> Examples:
+def read(path: Path, contract: Contract, *, labels: Path | None = None, name: str = "", group: str | None = None) -> Examples:
     """The examples of a .tsv, .csv or .npz file (docs/cli.md, `affectrt eval`). `name`: what the report calls them, else the file's name.
+    `group`: as of `read_data`.
 
     ExportError for what `affectrt.evaluate.read_data` refuses and for labels that do not fit the contract.
     """
     from affectrt.cli.media import read_image
 
     try:
-        data = read_data(path, read_image, labels=labels)
+        data = read_data(path, read_image, labels=labels, group=group)
     except (ValueError, OSError) as error:
         raise ExportError(f"the labelled data cannot be read: {error}") from error
     return examples(contract, data, name or path.stem)
@@ -63,8 +64,8 @@ def examples(contract: Contract, data: Texts | Images, name: str) -> Examples:
         raise ExportError(f"{name}: the network takes {kind}, the data is {'text' if isinstance(data, Texts) else 'pictures'}")
     truth = _truth(contract, data, name)
     if isinstance(data, Images):
-        return Examples(f"{name} ({len(truth):,})", _image_feeds(contract, data), truth)
-    return Examples(f"{name} ({len(truth):,})", golden.Reader(contract).feeds(data.texts), truth, data.texts)
+        return Examples(f"{name} ({len(truth):,})", _image_feeds(contract, data), truth, groups=data.groups or ())
+    return Examples(f"{name} ({len(truth):,})", golden.Reader(contract).feeds(data.texts), truth, data.texts, data.groups or ())
 
 
 def take(whole: Examples, rows: Sequence[int] | npt.NDArray[np.integer[Any]], name: str | None = None) -> Examples:
@@ -72,7 +73,8 @@ def take(whole: Examples, rows: Sequence[int] | npt.NDArray[np.integer[Any]], na
     index = [int(row) for row in rows]
     feeds = Lazy(len(index), lambda i: whole.feeds[index[i]])
     texts = [whole.texts[i] for i in index] if whole.texts else ()
-    return Examples(whole.name if name is None else name, feeds, whole.truth[index], texts)
+    groups = [whole.groups[i] for i in index] if whole.groups else ()
+    return Examples(whole.name if name is None else name, feeds, whole.truth[index], texts, groups)
 
 
 def without_examples(contract: Contract, given: Examples) -> tuple[str, ...]:

@@ -140,6 +140,16 @@ def quality(contract: Contract, logits: F32, examples: Examples) -> Quality:
     )
 
 
+def by_group(contract: Contract, logits: F32, examples: Examples) -> metrics.Slices | None:
+    """The same for each group, as `affectrt eval` counts; None where the examples tell none apart."""
+    if not examples.groups:
+        return None
+    said, truth = answers(contract, probabilities(contract, logits)), examples.truth
+    if contract.multi_label:
+        return metrics.by_group(truth, said, contract.names, examples.groups)
+    return metrics.by_group(truth.argmax(1), said.argmax(1), contract.names, examples.groups)
+
+
 def reliability(probs: F32, truth: Bools, multi_label: bool) -> Reliability:
     """Calibration in 15 bins of equal width. One label: of the top probability. Several: of each label, and the bins of all together."""
     if not multi_label:

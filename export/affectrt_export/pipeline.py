@@ -183,13 +183,14 @@ class _Export:
     ) -> Outcome:
         shown = onnx or of
         self.notes += [f"{kind.name}: {note}" for note in known.notes_of(onnx or b"")] if onnx else []
-        quality = latency = None
+        quality = latency = slices = None
         if shown is not None:
             if len(self.evaluation.truth):
                 quality = self.request.quality(self.model.contract, self._logits(shown), self.evaluation)
+                slices = measure.by_group(self.model.contract, self._logits(shown), self.evaluation)
             if kind.runs_here:
                 latency = self._latency(shown)
-        return Outcome(kind, onnx, findings, repairs, sensitivity, quality, latency, size_bytes or len(shown or b""))
+        return Outcome(kind, onnx, findings, repairs, sensitivity, quality, latency, size_bytes or len(shown or b""), slices)
 
     def _kept(self, kind: VariantKind) -> Maker:
         """The maker of this kind, each of whose files is kept."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from affectrt import metrics
 from affectrt.packs import open_pack
 from affectrt.packs.write import npy_bytes, write_pack
 from affectrt.verify import FAILED, verify
@@ -109,7 +110,7 @@ def publish(
             given = {"text": (identity.sentences or {})[name]}
         vectors.append({"name": name, "input": given, "expected": {"probs": f"golden/{name}.probs.npy"}})
     files |= {f"model.{outcome.kind.name}.onnx": outcome.onnx for outcome in good if outcome.onnx is not None}
-    files["CARD.md"] = _card(identity, variants)
+    files["CARD.md"] = _card(identity, variants, good)
     manifest = {
         "name": identity.name,
         "version": identity.version,
@@ -170,14 +171,37 @@ def _measured(quality: Quality | None, parent: Quality | None, command: str) -> 
     return [measured(name, quality.data, value, command, compared.get(name)) for name, value in figures(quality).items()]
 
 
-def _card(identity: Identity, variants: Sequence[Mapping[str, Any]]) -> bytes:
+def _card(identity: Identity, variants: Sequence[Mapping[str, Any]], good: Sequence[Outcome]) -> bytes:
+    sliced = [(outcome.kind.name, outcome.slices) for outcome in good if outcome.slices is not None]
     sections = {
         "What it is": identity.description,
         **identity.sections,
         "Known limits": "\n".join(f"- {limit}" for limit in identity.known_limits),
+        **({"By group": _by_group(sliced)} if sliced else {}),
         "Made by": f"`{identity.command}`. Running it twice on one machine gives the same bytes.",
     }
     return card(identity.name, sections, variants)
+
+
+def _by_group(sliced: Sequence[tuple[str, metrics.Slices]]) -> str:
+    lines = ["| variant | group | examples | accuracy | macro_f1 |", "|---|---|---|---|---|"]
+    ends = []
+    for name, slices in sliced:
+        for one in slices.groups:
+            lines.append(
+                f"| {name} | {_cell(one.group)} | {one.examples}{' (few)' * one.small} | {one.accuracy:.4g} | {one.macro_f1:.4g} |"
+            )
+        for what, gap in (("accuracy", slices.accuracy_gap), ("macro_f1", slices.macro_f1_gap)):
+            if gap is not None:
+                ends.append(f"{name}: {what} is worst for {_cell(gap.worst)}, {gap.difference:.4g} under {_cell(gap.best)}.")
+    least = sliced[0][1].least
+    return "\n".join(
+        [*lines, "", f"Groups of under {least} examples (few) are not compared; macro_f1 is over the classes that a group has.", *ends]
+    )
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _up(value: float) -> float:

@@ -91,6 +91,8 @@ class Examples:
     """(N, labels) bool; exactly one True a row where the model gives one label."""
     texts: Sequence[str] = ()
     """What the feeds were made of, one an example; empty where they are no texts."""
+    groups: Sequence[str] = ()
+    """The group of each example; empty where the data tells none apart."""
 
     def __len__(self) -> int:
         return len(self.feeds)
@@ -233,6 +235,8 @@ class Outcome:
     latency: Latency | None = None
     size_bytes: int = 0
     """Of the file, published or refused."""
+    slices: metrics.Slices | None = None
+    """How right it is on each group, where the examples tell groups apart: for the card."""
 
     @property
     def published(self) -> bool:

@@ -140,6 +140,73 @@ def test_a_damaged_npz_gives_a_value_error_or_an_array(tmp_path_factory: pytest.
         assert str(error).startswith(str(path)) and "allow_pickle" not in str(error)
 
 
+def test_groups_of_pictures(cli: Cli, tmp_path: Path, crop: np.ndarray) -> None:
+    arrays = {"images": np.stack([crop] * 5), "labels": np.array([1, 1, 0, 1, 0]), "label_names": NAMES}
+    np.savez(tmp_path / "faces.npz", **arrays, group=np.array(["old", "young", "young", "old", " "]))
+    document = json.loads(cli("eval", "xception-fer7", tmp_path / "faces.npz", "-o", "json", "--least-group", "2").out)
+    slices = document["slices"]
+    assert [(one["group"], one["examples"], one["small"]) for one in slices["groups"]] == [
+        ("(none)", 1, True),
+        ("old", 2, False),
+        ("young", 2, False),
+    ]
+    assert [one["accuracy"] for one in slices["groups"]] == [0, 1, 0.5]
+    assert slices["accuracy_gap"] == {"best": "old", "worst": "young", "difference": 0.5} and slices["least"] == 2
+    # happy: given twice, once right; neutral: never given. (2/3 + 0) / 2
+    assert slices["groups"][2]["macro_f1"] == pytest.approx(1 / 3)
+    shown = cli("eval", "xception-fer7", tmp_path / "faces.npz", "--least-group", "2").out
+    assert (
+        "accuracy: young is worst, 0.5000 under old" in shown and "(none)        1  0.0000  0.0000  under 2 examples: not compared" in shown
+    )
+    assert "fewer than two groups of 30 examples: no gap" in cli("eval", "xception-fer7", tmp_path / "faces.npz").out
+    np.savez(tmp_path / "ages.npz", **arrays, age=np.array([3, 80, 80, 3, 3]))
+    document = json.loads(cli("eval", "xception-fer7", tmp_path / "ages.npz", "-o", "json", "--group", "age", "--limit", "3").out)
+    assert [(one["group"], one["examples"]) for one in document["slices"]["groups"]] == [("3", 1), ("80", 2)]
+    assert json.loads(cli("eval", "xception-fer7", tmp_path / "ages.npz", "-o", "json").out)["slices"] is None
+
+
+def test_groups_of_a_list_of_files_and_of_sentences(cli: Cli, tmp_path: Path, crop: np.ndarray) -> None:
+    Image.fromarray(crop).save(tmp_path / "a.png")
+    (tmp_path / "list.csv").write_text("file,label,note,group,light\na.png,happy,x,ada,day\na.png,happy,x,ben,\n")
+    assert evaluate.read_csv(tmp_path / "list.csv", read_image).groups == ("ada", "ben")
+    assert evaluate.read_csv(tmp_path / "list.csv", read_image, "light").groups == ("day", "(none)")
+    (tmp_path / "plain.csv").write_text("a.png,happy,ada\n")
+    assert evaluate.read_csv(tmp_path / "plain.csv", read_image).groups is None
+    (tmp_path / "dev.tsv").write_text("Thank you so much!\t0\tid1\twoman\nThank you!\t0\tid2\tman\n")
+    (tmp_path / "labels.txt").write_text("gratitude\n")
+    document = json.loads(cli("eval", "minilm-goemotions", tmp_path / "dev.tsv", "--group", "4", "--least-group", "1", "-o", "json").out)
+    assert [(one["group"], one["accuracy"]) for one in document["slices"]["groups"]] == [("man", 1), ("woman", 1)]
+    assert evaluate.read_tsv(tmp_path / "dev.tsv").groups is None
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "group", "said"),
+    [
+        ("x.tsv", b"a\t0\tid\n", "4", "x.tsv:1: 4 columns were expected, as the last is the group, got 3"),
+        ("x.tsv", b"a\t0\tid\n", "woman", "x.tsv: a .tsv has no head line: the number of a column from 3 on"),
+        ("x.tsv", b"a\t0\tid\n", "1", "x.tsv: a .tsv has no head line: the number of a column from 3 on"),
+        ("x.csv", b"file,label,age\nx.csv,happy,3\n", "sex", "x.csv: a column 'sex' was expected in the head line, got file, label, age"),
+        ("x.csv", b"x.csv,happy,3\n", "age", "x.csv:1: a head line file,label,...,age was expected"),
+        ("x.csv", b"file,label,age\nx.csv,happy\n", "age", "x.csv:2: 3 cells were expected, as the last is the group, got 2"),
+        ("x.csv", b"file,label,age\nx.csv,happy,3\n", "label", "x.csv: a column 'label' was expected"),
+    ],
+)
+def test_groups_that_are_not_there(tmp_path: Path, name: str, content: bytes, group: str, said: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError) as error:
+        evaluate.read_data(tmp_path / name, read_image, group=group)
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize("groups", [np.array(["a"]), np.array([0.5, 1.5]), np.array([["a", "b"]]), np.array([True, False])])
+def test_arrays_that_are_no_groups(tmp_path: Path, groups: np.ndarray) -> None:
+    np.savez(tmp_path / "x.npz", images=CROPS, labels=np.array([0, 1]), label_names=NAMES, group=groups)
+    with pytest.raises(ValueError, match=r"group of strings or integers \(2,\) was expected"):
+        evaluate.read_npz(tmp_path / "x.npz")
+    with pytest.raises(ValueError, match="arrays images, labels, label_names and sex were expected, sex missing"):
+        evaluate.read_npz(tmp_path / "x.npz", "sex")
+
+
 def test_the_wrong_kind_of_pack_or_data(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "x.tsv").write_text("a\t0\n")
     done = cli("eval", "blazeface-full-range", tmp_path / "x.tsv")

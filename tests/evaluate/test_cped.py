@@ -133,6 +133,18 @@ def test_eval_knows_the_file_by_its_head(file):
     assert [data.labels[i] for (i,) in data.truth] == [row[5] for row in ROWS]
 
 
+def test_who_speaks_is_a_group(file):
+    groups = evaluate.read_data(file, None, group="Gender").groups
+    assert (groups.count("female"), groups.count("unknown")) == (10, 10)
+    assert set(evaluate.read_data(file, None, group="Scene").groups) == {"home", "car", "office"}
+    assert evaluate.read_data(file, None, group="Speaker").groups[:2] == ("Ada", "Ben")
+    assert set(evaluate.read_data(file, None, group="Neuroticism").groups) == {"low"}
+    assert set(evaluate.read_data(file, None, group="Extraversion").groups) == {"high"}
+    assert evaluate.read_data(file, None).groups is None
+    with pytest.raises(ValueError, match="one of TV_ID, Speaker, Gender, Age, Scene, .* was expected as the group's column, got 'Emotion'"):
+        evaluate.read_data(file, None, group="Emotion")
+
+
 @pytest.mark.parametrize("start", ["\ufeff", ""])
 def test_a_byte_order_mark_blank_lines_and_more_columns_do_no_harm(tmp_path, start):
     path = tmp_path / "rows.csv"

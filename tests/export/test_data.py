@@ -153,6 +153,21 @@ def test_an_unreadable_file_is_refused(tmp_path: Path, name: str, content: bytes
         data.read(tmp_path / "absent.tsv", TEXTS)
 
 
+def test_groups_stay_with_their_examples(tmp_path: Path) -> None:
+    rows = [(f"sentence {i}", i % 3, f"id{i}", "ada" if i % 2 else "ben") for i in range(24)]
+    (tmp_path / "dev.tsv").write_text("".join("\t".join(map(str, row)) + "\n" for row in rows))
+    whole = data.read(tmp_path / "dev.tsv", TEXTS, group="4")
+    parts = data.split(whole, count=6)
+    told = {row[0]: row[3] for row in rows}
+    for part in (parts.calibration, parts.evaluation):
+        assert len(part.groups) == len(part) and [told[text] for text in part.texts] == list(part.groups)
+    slices = measure.by_group(TEXTS, np.where(whole.truth, 9.0, -9.0).astype(np.float32), whole)
+    assert slices is not None and [(one.group, one.examples, one.macro_f1) for one in slices.groups] == [("ada", 12, 1), ("ben", 12, 1)]
+    assert measure.by_group(TEXTS, np.zeros(whole.truth.shape, np.float32), data.read(tmp_path / "dev.tsv", TEXTS)) is None
+    with pytest.raises(ExportError, match="9 columns were expected, as the last is the group, got 4"):
+        data.read(tmp_path / "dev.tsv", TEXTS, group="9")
+
+
 def test_feeds_are_made_when_asked_for() -> None:
     asked: list[int] = []
 

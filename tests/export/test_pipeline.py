@@ -18,6 +18,7 @@ import affectrt as art
 import numpy as np
 import onnx
 import pytest
+from affectrt import evaluate
 from affectrt.cli.variants import summary
 from affectrt.verify import verify
 from affectrt_export import measure
@@ -74,7 +75,8 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
             images += [face[:, ::way], face[::-1, ::way], other[:, ::way]]
             labels += [0, 1, 2]
     for name, (images, labels) in sets.items():
-        np.savez(folder / f"{name}.npz", images=np.stack(images), labels=np.array(labels), label_names=np.array(NAMES))
+        sides = np.array(["as it was", "mir|rored"])[np.arange(len(labels)) // 3 % 2]
+        np.savez(folder / f"{name}.npz", images=np.stack(images), labels=np.array(labels), label_names=np.array(NAMES), side=sides)
     images, labels = sets["learn"]
     feeds = [{"image": ((image.astype(np.float32) - 127.5) / 64)[None, None]} for image in images]
     features = measure.run(network(None), feeds).astype(np.float64)
@@ -136,10 +138,30 @@ def test_a_sound_network_becomes_a_pack_that_proves_itself(given: Path, tmp_path
     assert sorted(p.name for p in tmp_path.iterdir()) == ["faces", "faces.report"], "the work folder is gone"
     sizes = {one["variant"]: one["size_mb"] for one in said["variants"]}
     assert sizes["int8"] < 0.4 * sizes["fp32"] and sizes["master"] < 0.4 * sizes["fp32"]
+    assert "By group" not in (tmp_path / "faces" / "CARD.md").read_text(encoding="utf-8")
     text = json.dumps(pack.manifest)
     assert str(tmp_path) not in text and str(given) not in text, "nothing of this machine"
     expression = art.FaceExpression(str(tmp_path / "faces"))
     assert expression(np.zeros((24, 24), np.uint8), color="mono8").labels == NAMES
+
+
+def test_the_card_tells_how_each_group_fares(given: Path, tmp_path: Path) -> None:
+    code, _, err = export(arguments(given, tmp_path, "--variants", "fp32", "--data-group", "side"))
+    assert code == 0, err
+    card = (tmp_path / "faces" / "CARD.md").read_text(encoding="utf-8")
+    _, _, section = card.partition("## By group\n")
+    section = section.partition("\n## ")[0]
+    answers = evaluate.answer_images(
+        art.FaceExpression(str(tmp_path / "faces"), precision="fp32"), data := evaluate.read_npz(given / "judge.npz", "side")
+    )
+    assert data.groups is not None
+    slices = answers.by_group(data.groups)
+    assert [one.examples for one in slices.groups] == [150, 150]
+    for one in slices.groups:
+        name = one.group.replace("|", "\\|")
+        assert f"| fp32 | {name} | 150 | {one.accuracy:.4g} | {one.macro_f1:.4g} |" in section
+    gap = slices.accuracy_gap
+    assert gap is not None and f"accuracy is worst for {gap.worst}".replace("|", "\\|") in section
 
 
 def test_variants_are_derived_from_the_master_in_a_pack(given: Path, tmp_path: Path) -> None:

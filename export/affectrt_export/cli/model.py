@@ -29,6 +29,9 @@ def model(
     data: Annotated[Path | None, typer.Option(help="Labelled data that judges the variants: .tsv, .csv or .npz.")] = None,
     calibration: Annotated[Path | None, typer.Option(help="Other labelled data that int8 is calibrated with.")] = None,
     data_labels: Annotated[Path | None, typer.Option(help="Names of the label indices in the .tsv of --data, a line each.")] = None,
+    data_group: Annotated[
+        str | None, typer.Option(help="Column of --data that tells groups apart (as of `affectrt eval --group`): the card has each.")
+    ] = None,
     variants: Annotated[str, typer.Option(help="With commas, first choice first: fp32 fp16 int8 int8-trt int4 master.")] = ("int8,fp32"),
     family: Annotated[str | None, typer.Option(help="How to read the source; found out by itself (`affectrt export families`).")] = None,
     name: Annotated[str | None, typer.Option(help="Of the pack; made from the source's if left out.")] = None,
@@ -87,7 +90,7 @@ def model(
     read = known.read(source, family=family, options=reading)
     if data is not None:
         bars.tell(f"reading {data.name}")
-    judged = None if data is None else labelled.read(data, read.contract, labels=data_labels)
+    judged = None if data is None else labelled.read(data, read.contract, labels=data_labels, group=data_group)
     calibrating = None if calibration is None else labelled.read(calibration, read.contract, labels=data_labels)
     command = "affectrt " + shlex.join(plain_argument(word) for word in sys.argv[1:])
     request = Request(

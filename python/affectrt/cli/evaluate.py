@@ -15,7 +15,7 @@ from affectrt.cli.output import Format, OutputOption, Report, write
 from affectrt.cli.progress import Bar
 
 if TYPE_CHECKING:
-    from affectrt.metrics import Scores
+    from affectrt.metrics import Scores, Slices
 
 
 def evaluate(
@@ -23,18 +23,25 @@ def evaluate(
     data: Annotated[Path, typer.Argument(help="text and label indices (.tsv), file,label (.csv), or images and labels (.npz).")],
     output: OutputOption = Format.table,
     labels: Annotated[Path | None, typer.Option(help="Names of a tsv's label indices, one a line (default: labels.txt beside it).")] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            help="Column that tells groups apart: its name (csv, npz) or number (tsv); without it `group`, where a csv or npz has that."
+        ),
+    ] = None,
+    least_group: Annotated[int, typer.Option(min=1, help="Smaller groups are marked, and do not count in the gap.")] = 30,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many examples.")] = None,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
     strict: StrictOption = False,
     threads: ThreadsOption = 0,
 ) -> None:
-    """Score a pack on labelled data: accuracy, macro- and micro-F1, each class, confusion."""
+    """Score a pack on labelled data: accuracy, macro- and micro-F1, each class, confusion; each group, where the data tells them apart."""
     from affectrt import FaceExpression, TextEmotion, open_pack
     from affectrt import evaluate as scoring
     from affectrt.cli.media import read_image
 
-    examples = scoring.read_data(data, read_image, labels=labels)
+    examples = scoring.read_data(data, read_image, labels=labels, group=group)
     opened = open_pack(pack)
     kinds: dict[str, tuple[type[Any], Any]] = {
         "text-emotion": (scoring.Texts, TextEmotion),
@@ -53,15 +60,17 @@ def evaluate(
     began = time.perf_counter()
     with Bar("examples", total=len(examples)) as bar:
         if isinstance(examples, scoring.Texts):
-            result = scoring.evaluate_texts(model, examples, bar.set)
+            answers = scoring.answer_texts(model, examples, bar.set)
         else:
-            result = scoring.evaluate_images(model, examples, bar.set)
+            answers = scoring.answer_images(model, examples, bar.set)
     spent = time.perf_counter() - began
+    result = answers.scores
+    slices = answers.by_group(examples.groups, least=least_group) if examples.groups is not None else None
     note(f"{result.examples} examples in {spent:.1f} s on {model.provider}, {model.precision}")
-    write(_report(result, opened.name, data, model), output)
+    write(_report(result, slices, opened.name, data, model), output)
 
 
-def _report(scores: Scores, pack: str, data: Path, model: Any) -> Report:
+def _report(scores: Scores, slices: Slices | None, pack: str, data: Path, model: Any) -> Report:
     rows: list[dict[str, Any]] = [dataclasses.asdict(one) for one in scores.classes]
     summary = {"support": sum(one.support for one in scores.classes), "predicted": sum(one.predicted for one in scores.classes)}
     averages = [
@@ -71,6 +80,7 @@ def _report(scores: Scores, pack: str, data: Path, model: Any) -> Report:
     document = {"pack": pack, "data": str(data), "provider": model.provider, "precision": model.precision, **dataclasses.asdict(scores)}
     labels = [one.label for one in scores.classes]
     document["labels"] = labels
+    document["slices"] = dataclasses.asdict(slices) if slices is not None else None
     document["confusion_columns"] = ["true_negative", "false_positive", "false_negative", "true_positive"] if scores.multi_label else labels
     what = "exact match" if scores.multi_label else "accuracy"
     notes = [
@@ -78,9 +88,23 @@ def _report(scores: Scores, pack: str, data: Path, model: Any) -> Report:
     ]
     if not scores.multi_label:
         notes += ["", "confusion: a row for each true label, a column for each predicted one", *_matrix(labels, scores.confusion)]
+    if slices is not None:
+        notes += ["", *_by_group(slices, what)]
     return Report(
         ("label", "precision", "recall", "f1", "support", "predicted"), [*rows, *averages], document, f"{pack} on {data.name}", notes
     )
+
+
+def _by_group(slices: Slices, what: str) -> list[str]:
+    width = max(len(one.group) for one in slices.groups) + 1
+    lines = [f"by group ({what}; macro-F1 over the classes that a group has)"]
+    for one in slices.groups:
+        small = f"  under {slices.least} examples: not compared" if one.small else ""
+        lines.append(f"{one.group.ljust(width)} {one.examples:>7}  {one.accuracy:.4f}  {one.macro_f1:.4f}{small}")
+    for name, gap in ((what, slices.accuracy_gap), ("macro-F1", slices.macro_f1_gap)):
+        if gap is not None:
+            lines.append(f"{name}: {gap.worst} is worst, {gap.difference:.4f} under {gap.best}")
+    return lines if slices.accuracy_gap is not None else [*lines, f"fewer than two groups of {slices.least} examples: no gap"]
 
 
 def _matrix(labels: list[str], cells: tuple[tuple[int, ...], ...]) -> list[str]:

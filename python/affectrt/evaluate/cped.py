@@ -12,7 +12,7 @@ import argparse
 import csv
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -79,6 +79,10 @@ class Utterance:
     text: str
 
 
+def _trait(number: int) -> Callable[[Utterance], str]:
+    return lambda one: one.traits[number]
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
     """What a file holds."""
@@ -93,6 +97,18 @@ class Counts:
     acts: Mapping[str, int]
     scenes: Mapping[str, int]
 
+
+GROUPS: Mapping[str, Callable[[Utterance], str]] = MappingProxyType(
+    {
+        "TV_ID": lambda one: one.show,
+        "Speaker": lambda one: one.speaker,
+        "Gender": lambda one: one.gender,
+        "Age": lambda one: one.age,
+        "Scene": lambda one: one.scene,
+        **{trait.capitalize(): _trait(number) for number, trait in enumerate(cped.TRAITS)},
+    }
+)
+"""Columns by which utterances can be told apart: who speaks, and where."""
 
 PUBLISHED: Mapping[str, Mapping[str, int]] = MappingProxyType(
     {
