@@ -171,7 +171,7 @@ def test_a_storage(tmp_path: Path) -> None:
     with pytest.raises(RuleError, match="got a name without a document"):
         load_rules(write(tmp_path, storage_json=assets[:-1]))
     for nothing in ([], ["CommeillFautAsset", {}]):
-        with pytest.raises(RuleError, match="storage: expected one of EmotionalAppraisalAsset.* in it, got none"):
+        with pytest.raises(RuleError, match=r"storage: expected one of EmotionalAppraisalAsset.* in it, got none"):
             load_rules(write(tmp_path, storage_json=nothing))
 
 
