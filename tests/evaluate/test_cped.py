@@ -141,7 +141,9 @@ def test_who_speaks_is_a_group(file):
     assert set(evaluate.read_data(file, None, group="Neuroticism").groups) == {"low"}
     assert set(evaluate.read_data(file, None, group="Extraversion").groups) == {"high"}
     assert evaluate.read_data(file, None).groups is None
-    with pytest.raises(ValueError, match=r"one of TV_ID, Speaker, Gender, Age, Scene, .* was expected as the group's column, got 'Emotion'"):
+    with pytest.raises(
+        ValueError, match=r"one of TV_ID, Speaker, Gender, Age, Scene, .* was expected as the group's column, got 'Emotion'"
+    ):
         evaluate.read_data(file, None, group="Emotion")
 
 
