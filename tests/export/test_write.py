@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,28 @@ def test_refuses_a_bad_manifest(tmp_path: Path, changes: dict[str, Any], words: 
     with pytest.raises(ValueError, match=words):
         write_pack(tmp_path / "tiny", manifest(**changes), files())
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("named", "content", "words"),
+    [
+        (None, b"card", "missing key 'card'"),
+        ("CARD.md", None, "card names 'CARD.md', which is not among the files"),
+        ("CARD.md", b" \n", "card 'CARD.md' must say something, it is empty"),
+        ("CARD.md", Path("CARD.md"), "card 'CARD.md' must say something, it is empty"),
+    ],
+)
+def test_a_pack_without_a_card_is_refused(tmp_path: Path, named: str | None, content: bytes | Path | None, words: str) -> None:
+    wanted = {name: value for name, value in manifest(card=named).items() if value is not None}
+    given = files() | ({"CARD.md": content} if content is not None else {})
+    if content is None:
+        del given["CARD.md"]
+    elif isinstance(content, Path):
+        given["CARD.md"] = tmp_path / content
+        (tmp_path / content).touch()
+    with pytest.raises(ValueError, match=re.escape(words)):
+        write_pack(tmp_path / "tiny", wanted, given)
+    assert not (tmp_path / "tiny").exists()
 
 
 @pytest.mark.parametrize("path", ["../x", "/x", "a//b", "a/./b", "a\\b", "c:x", "a\nb", "", "pack.json"])

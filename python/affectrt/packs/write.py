@@ -206,6 +206,9 @@ def _problems(manifest: Mapping[str, Any], files: Mapping[str, bytes | Path], re
     for where, path in _references(manifest):
         if path not in known:
             out.append(f"{where} names {path!r}, which is not among the files")
+    card = files.get(manifest["card"])
+    if card is not None and not (card if isinstance(card, bytes) else card.read_bytes()).strip():
+        out.append(f"card {manifest['card']!r} must say something, it is empty")
     names = [variant["name"] for variant in manifest["variants"]]
     out += [f"variant name {name!r} is used twice" for name in sorted({n for n in names if names.count(n) > 1})]
     for variant in manifest["variants"]:
