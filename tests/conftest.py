@@ -1,5 +1,6 @@
 """What several folders of tests share: real pictures, and packs that are opened once."""
 
+import os
 import signal
 import sys
 import threading
@@ -12,6 +13,9 @@ from hypothesis import HealthCheck, settings
 # How fast this machine is just now is no property of the code.
 settings.register_profile("affectrt", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("affectrt")
+
+# Nor is what its user has measured of it.
+os.environ["AFFECTRT_TUNED"] = "off"
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and what they start inherits that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -205,7 +205,8 @@ class DialogueSubject:
         self.provider = self._dialogue.provider
         self.packs = {"dialogue": f"{_label(self._dialogue.pack)} {self._dialogue.precision}"}
         self._count = 0
-        self.input = f"two turns, at most {REPLY_TOKENS} tokens each, {self._dialogue.threads} threads"
+        tuned = " (tuned)" if self._dialogue.info.tuned else ""
+        self.input = f"two turns, at most {REPLY_TOKENS} tokens each, {self._dialogue.threads} threads{tuned}"
 
     def run(self) -> Mapping[str, float]:
         """One conversation."""

@@ -21,6 +21,7 @@ from affectrt.dialogue.runtime import Runtime
 from affectrt.dialogue.sampling import Sampling, check_int
 from affectrt.dialogue.template import ChatTemplate, Message
 from affectrt.dialogue.text import check_text
+from affectrt.dialogue.tuned import decide
 from affectrt.packs import DEFAULTS, Pack, open_pack
 from affectrt.packs.bare import read_bare
 
@@ -38,6 +39,8 @@ class DialogueInfo:
     precision: str
     threads: int
     context_tokens: int
+    tuned: bool
+    """Whether threads or variant are what `affectrt tune` measured to be fastest on this machine."""
 
 
 class Dialogue:
@@ -65,11 +68,13 @@ class Dialogue:
         Args:
             pack: A pack's name, folder, zip or `org/repo:Q4_K_M`; an open Pack; with `allow_unverified`, a bare .gguf file. None opens the
                 default, SmolLM2-135M: quick on any device, and no deep thinker.
-            threads: 0 takes the physical cores that this process may use. Fewer are often faster beside other work: measure.
+            threads: 0 takes what `affectrt tune` measured to be fastest on this machine, or where it never ran the physical cores that this
+                process may use. Fewer are often faster beside other work: measure.
             context_tokens: How much a conversation may hold; more takes memory. None takes the pack's number.
             seed: Makes every reply repeatable.
             device: "auto" (a GPU if llama-cpp-python was built for one and finds it, else the CPU), "cpu" or "cuda:N".
-            precision: Which of the pack's variants, by name or precision; "auto" takes the first.
+            precision: Which of the pack's variants, by name or precision; "auto" takes the one that measured fastest on this machine, or
+                where nothing was measured the first.
             strict: As in the other objects: a named device that cannot be had raises DeviceError. Here it does so without `strict` too, as
                 llama.cpp has nothing between the device named and another one; "auto" names none, so the CPU is no fallback of it.
             sampling: Instead of the pack's settings.
@@ -97,6 +102,10 @@ class Dialogue:
         variant = opened.variant(precision)
         if variant.format != "gguf":
             raise ValueError(f"{opened.name}: expected a variant in the format gguf, got {variant.format} ({variant.name})")
+        measured = decide(opened, precision, threads, device)
+        self._tuned = measured is not None
+        if measured is not None:
+            variant, threads = opened.variant(measured.variant), measured.threads
         decode = opened.manifest.get("decode")
         self._sampling = sampling or (Sampling.from_decode(decode) if decode else Sampling())
         self._precision = variant.precision if opened.verified else read_bare(variant.path).precision or "unknown"
@@ -226,7 +235,7 @@ class Dialogue:
     @property
     def info(self) -> DialogueInfo:
         """What it really runs on."""
-        return DialogueInfo(self._pack.name, self.provider, self.device, self._precision, self.threads, self.context_tokens)
+        return DialogueInfo(self._pack.name, self.provider, self.device, self._precision, self.threads, self.context_tokens, self._tuned)
 
     @property
     def pack(self) -> Pack:
@@ -279,6 +288,7 @@ class Dialogue:
         with self._runtime.lock:
             self._runtime.check_open()
             self._runtime.context.set_threads(threads)
+            self._tuned = False
 
     def close(self) -> None:
         """Free the context now instead of when the last conversation is gone. Replies that are running end with an EngineError."""

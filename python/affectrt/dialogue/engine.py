@@ -48,11 +48,9 @@ class Model:
         gpu = _gpu_index(device)
         check_gguf(path)
         self._llama = llama = native.load()
+        self.device = resolve_device(device)
         params = llama.llama_model_default_params()
-        offload = bool(llama.llama_supports_gpu_offload())
-        if gpu is not None and not offload:
-            raise DeviceError(f"device {device!r} asked for, but the installed llama-cpp-python was built for the CPU only")
-        params.n_gpu_layers = -1 if offload and device != "cpu" else 0
+        params.n_gpu_layers = 0 if self.device == "cpu" else -1
         if gpu is not None:
             params.split_mode, params.main_gpu = llama.LLAMA_SPLIT_MODE_NONE, gpu
         native.complaints().clear()
@@ -60,7 +58,6 @@ class Model:
         if not pointer:
             raise EngineError(f"{path.name}: llama.cpp cannot load this model: {'; '.join(native.complaints()) or 'no reason given'}")
         self.pointer = pointer
-        self.device = "cpu" if params.n_gpu_layers == 0 else f"cuda:{gpu or 0}"
         self._free = weakref.finalize(self, llama.llama_model_free, pointer)
         self.vocab = llama.llama_model_get_vocab(pointer)
         self._pieces: dict[int, bytes] = {}
@@ -273,6 +270,15 @@ class Sampler:
     def close(self) -> None:
         """Free the chain now."""
         self._free()
+
+
+def resolve_device(device: str) -> str:
+    """What a Model runs on that is asked for `device`: "cpu" or "cuda:N". Raises as Model does."""
+    gpu = _gpu_index(device)
+    offload = bool(native.load().llama_supports_gpu_offload())
+    if gpu is not None and not offload:
+        raise DeviceError(f"device {device!r} asked for, but the installed llama-cpp-python was built for the CPU only")
+    return f"cuda:{gpu or 0}" if offload and device != "cpu" else "cpu"
 
 
 def _gpu_index(device: str) -> int | None:

@@ -90,9 +90,8 @@ def _sleeping_threads() -> Iterator[None]:
 
 def default_threads() -> int:
     """Physical cores that this process may use: hyper-threads share the arithmetic that decoding is bound by, and slow it down."""
-    try:
-        cpus = os.sched_getaffinity(0)
-    except AttributeError:  # not on every platform
+    cpus = _allowed_cpus()
+    if cpus is None:
         return max(1, (os.cpu_count() or 2) // 2)
     cores = set()
     for cpu in cpus:
@@ -101,6 +100,20 @@ def default_threads() -> int:
         except OSError:
             cores.add(str(cpu))
     return max(1, min(len(cores), _quota_cpus()))
+
+
+def most_threads() -> int:
+    """Hardware threads that this process may use."""
+    cpus = _allowed_cpus()
+    return max(1, min(len(cpus) if cpus is not None else os.cpu_count() or 1, _quota_cpus()))
+
+
+def _allowed_cpus() -> set[int] | None:
+    """This process's affinity; None where the platform has none."""
+    try:
+        return os.sched_getaffinity(0)
+    except AttributeError:
+        return None
 
 
 def _quota_cpus() -> int:
