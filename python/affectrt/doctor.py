@@ -299,6 +299,29 @@ def _packs(at: Place) -> Iterator[Check]:
             yield Check(f"pack {name}", OK, f"{pack.version}, {pack.license}")
 
 
+def _tuning(at: Place) -> Iterator[Check]:
+    """Whether `affectrt tune` measured the default language model on this machine; nothing where it cannot run, which has been told."""
+    if at.root != machine.ROOT or at.distributions("llama-cpp-python") is None or at.probe("llama_cpp"):
+        return
+    try:
+        from affectrt.dialogue import tuned
+        from affectrt.packs import DEFAULTS, open_pack
+
+        pack = open_pack(DEFAULTS["dialogue"])
+        found = tuned.find(pack)
+    except (ImportError, RuntimeError):
+        return
+    if pack.missing:
+        return
+    if found is None:
+        yield Check("tuning", NOTE, f"{pack.name} takes every physical core: what is fastest here was not measured", "affectrt tune")
+        return
+    best, off = found.best, at.environ.get("AFFECTRT_TUNED") == "off"
+    load = f", load average {found.load_average}" if found.load_average is not None else ""
+    detail = f"{pack.name}: {best.variant}, threads={best.threads}, {best.decode_tok_s:.1f} tokens/s when measured{load}"
+    yield Check("tuning", OK, detail + ("; not used: AFFECTRT_TUNED=off" if off else ""), data=tuned.document(found))
+
+
 PARTS: tuple[Callable[[Place], Iterator[Check]], ...] = (
-    *(_python, _extension, _numpy, _onnxruntime, _cpu, _jetson, _gpu, _tensorrt, _extras, _cache, _packs),
+    *(_python, _extension, _numpy, _onnxruntime, _cpu, _jetson, _gpu, _tensorrt, _extras, _cache, _packs, _tuning),
 )

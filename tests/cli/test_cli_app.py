@@ -53,12 +53,12 @@ finally:
     start = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0 and done.stderr.strip() == "[]"
-    assert all(name in done.stdout for name in ("demo", "run", "chat", "eval", "packs", "engines", "doctor", "bench"))
+    assert all(name in done.stdout for name in ("demo", "run", "chat", "eval", "packs", "engines", "doctor", "bench", "tune"))
     assert time.perf_counter() - start < 5  # loose: a busy machine; mostly it takes half a second
 
 
 @pytest.mark.parametrize(
-    "command", ["demo", "run", "chat", "eval", "doctor", "bench", "packs", "packs verify", "packs add", "packs pull", "engines"]
+    "command", ["demo", "run", "chat", "eval", "doctor", "bench", "tune", "packs", "packs verify", "packs add", "packs pull", "engines"]
 )
 def test_every_command_explains_itself(cli: Cli, command: str) -> None:
     done = cli(*command.split(), "--help")

@@ -15,7 +15,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from affectrt.cli import audit, bench, chat, demo, doctor, engines, evaluate, memory, packs, run, serve
+from affectrt.cli import audit, bench, chat, demo, doctor, engines, evaluate, memory, packs, run, serve, tune
 from affectrt.cli.errors import BROKEN_PIPE, INTERRUPTED, errors_to_exit, guarded, note, one_line, set_debug
 
 GROUP = "affectrt.commands"
@@ -53,6 +53,7 @@ def build(arguments: list[str] | None = None) -> typer.Typer:
     app.add_typer(audit.build(), name="audit")
     app.command("doctor")(guarded(doctor.doctor))
     app.command("bench")(guarded(bench.bench))
+    app.command("tune")(guarded(tune.tune))
     _add_foreign(app, arguments or [])
     return app
 

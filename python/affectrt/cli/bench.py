@@ -33,7 +33,7 @@ def bench(
     iterations: Annotated[int | None, typer.Option(min=1, help="Runs to measure; none: as many as --duration has room for.")] = None,
     duration: Annotated[float, typer.Option(help="Seconds to measure.")] = 5.0,
     batch: Annotated[int, typer.Option(min=1, help="Inputs a run (text and expression).")] = 1,
-    threads: Annotated[int, typer.Option(min=0, help="0: the shared pool (dialogue: every physical core).")] = 0,
+    threads: Annotated[int, typer.Option(min=0, help="0: the shared pool (dialogue: as tuned, else every physical core).")] = 0,
     percentile: Annotated[str, typer.Option(help="Percentiles to report.")] = "50,90,95,99",
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",

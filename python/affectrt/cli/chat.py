@@ -35,7 +35,7 @@ def chat(
     key_file: KeyFileOption = None,
     partner: Annotated[str, typer.Option(help="Who talks: each has memories of their own.")] = "someone",
     camera: Annotated[int | None, typer.Option(min=0, help="Look through this camera meanwhile.")] = None,
-    threads: Annotated[int, typer.Option(min=0, help="Threads of the language model; 0: every physical core.")] = 0,
+    threads: Annotated[int, typer.Option(min=0, help="Threads of the language model; 0: as tuned, else every physical core.")] = 0,
     seed: Annotated[int | None, typer.Option(help="Makes answers repeatable.")] = None,
     short: Annotated[bool, typer.Option("--short", help="End each answer with its first paragraph.")] = False,
     strategy: Annotated[bool, typer.Option(help="Plan a way of support for each answer, and tell the model.")] = True,

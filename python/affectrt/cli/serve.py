@@ -40,7 +40,7 @@ def serve(
     affect: Annotated[bool, typer.Option(help="Whether to read emotions of text.")] = True,
     running: Annotated[int, typer.Option(min=1, help="Answers that are generated at once; they share the model.")] = 4,
     waiting: Annotated[int, typer.Option(min=0, help="Requests that wait for their turn; further ones are told to come again.")] = 16,
-    threads: Annotated[int, typer.Option(min=0, help="Threads of the language model; 0: every physical core.")] = 0,
+    threads: Annotated[int, typer.Option(min=0, help="Threads of the language model; 0: as tuned, else every physical core.")] = 0,
     context_tokens: Annotated[int | None, typer.Option(help="How much a conversation may hold; without it the pack's number.")] = None,
     seed: Annotated[int | None, typer.Option(help="Makes answers repeatable.")] = None,
     device: Annotated[str, typer.Option(help="Of the language model: auto, cpu or cuda:0.")] = "auto",
