@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from affectrt.dialogue import Dialogue
 from affectrt.dialogue.template import ChatTemplate, Message
 from affectrt.errors import EngineError
 from hypothesis import HealthCheck, given, settings
@@ -104,6 +105,55 @@ def test_marks_spelled_in_a_message_are_plain_text(user_defined, text):
 def test_a_template_that_cannot_work_is_refused(source, words):
     with pytest.raises(EngineError, match=words):
         ChatTemplate(source, Letters(["<s>", "<e>"]))
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "{{ 1 / 0 }}",
+        "{{ messages + 1 }}",
+        "{{ messages[0].nothing.at_all }}",
+        "{{ messages[99]['content'] }}",
+        "{{ namespace }}{{ nothing() }}",
+        "{% include '/etc/passwd' %}",
+        "{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}",
+        "{% for i in range(10 ** 6) %}{% endfor %}",
+        "{% for i in range(1000000) %}{% endfor %}",
+        "{{ 'x' * 1000000000 }}",
+        "{{ '%999999999d' % 1 }}",
+        "{{ 9 ** 9 ** 9 }}",
+        "{% for i in range(99999) %}xxxxxxxxxxxx{% endfor %}",
+        "{{ raise_exception('not today') }}",
+        "{{ strftime_now(5) }}",
+        "{" * 100_000,
+        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+        "{{ '{0.__class__}'.format(1) }}{{ messages.append(1) }}",
+    ],
+)
+def test_a_template_that_fails_in_any_way_is_an_error_of_ours(part):
+    with pytest.raises(EngineError, match="chat template does not render a conversation"):
+        ChatTemplate(CHATML + part, Letters(["<s>", "<e>"]))
+
+
+def test_a_template_that_fails_later_is_an_error_of_the_reply_and_the_conversation_goes_on(dialogue_pack, dialogue):
+    limit = "{% if messages | length > 4 %}{{ raise_exception('two turns are enough') }}{% endif %}"
+    with Dialogue(
+        dialogue_pack, threads=1, device="cpu", context_tokens=256, template=limit + dialogue._runtime.model.chat_template
+    ) as one:
+        chat = one.conversation("Be kind.")
+        chat.reply("Hello.", max_tokens=2).read()
+        with pytest.raises(EngineError, match="the model's chat template failed: two turns are enough"):
+            for _ in range(2):
+                chat.reply("And?", max_tokens=2).read()
+        assert len(chat.turns) == 2
+        chat.reset()
+        assert chat.reply("Hello.", max_tokens=2).read()
+
+
+def test_marks_of_what_is_to_be_learnt_change_nothing():
+    words = Letters(["<s>", "<e>"])
+    marked = CHATML.replace("m['content']", "m['content'] }}{% generation %}{{ '!'").replace("+ '<e>", "}}{% endgeneration %}{{ '<e>")
+    assert words.text(ChatTemplate(marked, words).prompt([Message("user", "hi")]).tokens) == "<s>user\nhi!<e>\n<s>assistant\n"
 
 
 def test_the_golden_tokens_of_the_pack(dialogue, dialogue_pack):

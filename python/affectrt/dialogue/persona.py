@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from affectrt.dialogue.sampling import check_number
 from affectrt.dialogue.text import check_text
 
 
@@ -14,7 +15,8 @@ class Persona:
     """A manner of talking.
 
     Raises:
-        ValueError: `system` is blank, or `expressiveness` lies outside [0, 1].
+        TypeError: `name` or `system` is no text, or `expressiveness` no number.
+        ValueError: `name` or `system` is blank, or `expressiveness` lies outside [0, 1].
     """
 
     name: str
@@ -24,7 +26,9 @@ class Persona:
     """How strongly the robot's face answers: 0 keeps it still, 1 shows everything."""
 
     def __post_init__(self) -> None:
+        check_text(self.name, "name")
         check_text(self.system, "system")
+        check_number("expressiveness", self.expressiveness)
         if not 0.0 <= self.expressiveness <= 1.0:
             raise ValueError(f"expressiveness must lie in [0, 1], got {self.expressiveness}")
 

@@ -1,6 +1,6 @@
 """From messages to tokens, through the chat template that the model was trained with.
 
-The template is the Jinja text in the GGUF file, rendered in Jinja's sandbox: llama.cpp's own `llama_chat_apply_template` knows a list of
+The template is the Jinja text in the GGUF file, rendered in a sandbox: llama.cpp's own `llama_chat_apply_template` knows a list of
 families by their look and leaves out what a template adds (SmolLM2's default system message, for one). Jinja comes with llama-cpp-python.
 
 No text of a message ever passes through the template or through the tokenizer's search for control tokens: the template is rendered
@@ -14,11 +14,10 @@ import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any
 
 from affectrt.dialogue.marks import Marks
 from affectrt.dialogue.pieces import Pieces, Vocabulary
+from affectrt.dialogue.sandbox import Renderer, TemplateFailure
 from affectrt.errors import EngineError
 
 # llama_token_attr
@@ -56,16 +55,8 @@ class ChatTemplate:
         """
         if not source:
             raise EngineError("the model file has no chat template: give one with Dialogue(template=...), or use a model tuned for chat")
-        from jinja2 import TemplateError
-        from jinja2.ext import loopcontrols
-        from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-        self._error = TemplateError
         self._vocabulary = vocabulary
-        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
-        environment.globals["raise_exception"] = self._raise
-        environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
-        self._names = {
+        names = {
             "bos_token": vocabulary.spelling(vocabulary.bos).decode("utf-8", "replace") if vocabulary.bos >= 0 else "",
             "eos_token": vocabulary.spelling(vocabulary.eos).decode("utf-8", "replace") if vocabulary.eos >= 0 else "",
         }
@@ -73,15 +64,15 @@ class ChatTemplate:
         self._atoms: dict[str, list[int | str]] = {}
         self._chunks: dict[tuple[str, ...], list[int]] = {}
         try:
-            self._template = environment.from_string(source)
+            self._renderer = Renderer(source, names)
             probe = [Message("user", "a"), Message("assistant", "b"), Message("user", "c")]
             rendered = [self._slots(probe)]
-        except TemplateError as error:
+        except TemplateFailure as error:
             raise EngineError(f"the model's chat template does not render a conversation: {error}") from error
         try:
             rendered.append(self._slots([Message("system", "s"), *probe]))
             self.has_system_role = True
-        except TemplateError:  # Gemma and Mistral raise, others leave the system message out
+        except TemplateFailure:  # Gemma and Mistral raise, others leave the system message out
             self.has_system_role = False
         self._marks = Marks(mark for parts in rendered for mark in self._plain_marks(parts))
 
@@ -103,7 +94,7 @@ class ChatTemplate:
         messages = self._without_system(messages) if not self.has_system_role else messages
         try:
             parts = self._slots(messages)
-        except self._error as error:
+        except TemplateFailure as error:
             raise EngineError(f"the model's chat template failed: {error}") from error
         tokens: list[int] = []
         plain: list[str] = []  # up to the next control token
@@ -138,14 +129,14 @@ class ChatTemplate:
         return Prompt(tuple(tokens), max(0, system_length))
 
     def _slots(self, messages: Sequence[Message]) -> list[str | Message]:
-        """The rendered template, cut where the messages go. Raises jinja2.TemplateError."""
+        """The rendered template, cut where the messages go. Raises TemplateFailure."""
         mark = f"q{secrets.token_hex(8)}q"  # letters and digits: no template strips or quotes them, and no user can guess them
         named = [{"role": m.role, "content": f"{mark}{i}z"} for i, m in enumerate(messages)]
-        text = self._template.render(messages=named, add_generation_prompt=True, **self._names)
+        text = self._renderer.render(named)
         pieces = re.split(f"{mark}([0-9]+)z", text)
         found = [int(index) for index in pieces[1::2]]
         if found != list(range(len(messages))):
-            raise self._error(f"expected every message once and in order, got {found} of {len(messages)}")
+            raise TemplateFailure(f"expected every message once and in order, got {found} of {len(messages)}")
         return [messages[int(piece)] if odd % 2 else piece for odd, piece in enumerate(pieces)]
 
     def _split(self, text: str) -> list[int | str]:
@@ -231,6 +222,3 @@ class ChatTemplate:
             return list(messages)
         first, user, *rest = messages
         return [Message("user", f"{first.content}\n\n{user.content}"), *rest]
-
-    def _raise(self, message: Any) -> None:
-        raise self._error(str(message))
