@@ -13,8 +13,11 @@ from affectrt.dialogue.guard import DEFAULT_ANSWERS, ClaimFilter, Decision, Guar
 from affectrt.dialogue.persona import PERSONAS, Persona
 from affectrt.perception import TextEmotion
 from affectrt.policy import AuditLog, Policy, verify
-from affectrt.serve.manner import Manner
+from affectrt.policy.disclosure import ADULT
+from affectrt.serve.manner import Manner, turns_before
 from affectrt.serve.messages import read_messages
+from hypothesis import given
+from hypothesis import strategies as st
 from openai import AsyncOpenAI, OpenAI
 from serve_tools import MODEL, ask, chat, endless
 
@@ -248,14 +251,53 @@ def test_what_is_no_manner_is_refused(dialogue):
         Guard(turns=-1)
 
 
+def brought(*answers):
+    messages = [part for answer in answers for part in (user("Hm."), {"role": "assistant", "content": answer})]
+    return read_messages([*messages, user("So?")], 999)
+
+
 def test_only_the_guards_own_words_are_taken_off():
-    policy = Policy(disclose_every=2)
-    words = policy.disclosure(0)
+    words, other = ADULT[0], ADULT[1]
 
-    def prepared(*answers):
-        messages = [part for answer in answers for part in (user("Hm."), {"role": "assistant", "content": answer})]
-        return [turn.assistant for turn in Manner(policy=policy).prepare(read_messages([*messages, user("So?")], 99)).turns]
+    def heard(*answers):
+        return [turn.assistant for turn in Manner(policy=Policy()).hear(brought(*answers)).talk.turns]
 
-    assert prepared(f"{words} Hello.", f"{words} Hello.") == ["Hello.", f"{words} Hello."]  # none was due on the second turn
-    assert prepared(words, "b", f"{policy.disclosure(2)} c") == ["", "b", "c"]
-    assert prepared("Just so that it is clear: no.") == ["Just so that it is clear: no."]
+    assert heard(f"{words} Hello.", "b", f"{other} c") == ["Hello.", "b", "c"]
+    assert heard(words, f"I said: {words}") == ["", f"I said: {words}"]
+    assert heard("Just so that it is clear: no.") == ["Just so that it is clear: no."]
+    assert Manner().hear(brought(words)).talk.turns[0].assistant == words
+
+
+@given(
+    window=st.integers(0, 30),
+    every=st.none() | st.integers(1, 12),
+    vulnerable=st.booleans(),
+    crises=st.sets(st.integers(0, 39), max_size=5),
+)
+def test_a_client_that_brings_the_last_turns_alone_is_reminded_no_less_often(window, every, vulnerable, crises):
+    policy = Policy(disclose_every=every, user="vulnerable" if vulnerable else "adult")
+    messages, reminded = [], []
+    for turn in range(40):
+        messages = [*messages[len(messages) - min(len(messages), 2 * window) :], user(CRISIS if turn in crises else "Hm.")]
+        heard = Manner(policy=policy).hear(read_messages(messages, 999))
+        assert heard.guard is not None and (heard.decision.action == "go") == (turn not in crises)
+        if turn in crises:
+            messages.append({"role": "assistant", "content": heard.decision.text})
+            continue
+        words = heard.guard.turn()
+        reminded.append(words is not None)
+        messages.append({"role": "assistant", "content": f"{words} Well." if words else "Well."})
+    least = policy.discloses_every
+    assert reminded[0]
+    if least is not None:
+        assert all(any(reminded[i : i + least]) for i in range(len(reminded) - least + 1))
+        if window >= 30 and not crises:
+            assert [i for i, one in enumerate(reminded) if one] == list(range(0, 40, least))
+    if not crises and least is None and window < 40:
+        assert reminded.count(True) == len(range(0, 40, window + 1))
+
+
+def test_a_whole_conversation_counts_all_its_turns():
+    assert [turns_before([turn % 3 == 0 for turn in range(count)], 3) for count in range(10)] == list(range(10))
+    assert turns_before([False] * 7, 3) == 0
+    assert turns_before([True, False, False], None) == 3

@@ -241,8 +241,13 @@ class Policy:
         """The words to say before the answer of turn number `turn` (the first is 0), or None if none are due."""
         if isinstance(turn, bool) or not isinstance(turn, int) or turn < 0:
             raise ValueError(f"turn: expected an int of at least 0, got {turn!r}")
-        every = min(self.disclose_every or _GENTLE_DISCLOSE, _GENTLE_DISCLOSE) if self.gentle else self.disclose_every
+        every = self.discloses_every
         return disclosure.words(turn, every, simple=self.gentle) if disclosure.due(turn, every) else None
+
+    @property
+    def discloses_every(self) -> int | None:
+        """`disclose_every`, and 5 at most where the user is no adult."""
+        return min(self.disclose_every or _GENTLE_DISCLOSE, _GENTLE_DISCLOSE) if self.gentle else self.disclose_every
 
     @property
     def claim_action(self) -> str:

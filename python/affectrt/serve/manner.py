@@ -1,26 +1,40 @@
 """Who answers and by which rules: what the server itself adds to what its clients ask. By default nothing.
 
-A request brings its whole conversation, and the server remembers none: the turns that it brings are counted, and what the guard said in
-them is known by its words.
+A request brings its whole conversation, and the server remembers none: what the guard said in it is known by its words.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from affectrt.companion.guarded import GuardedReply
-from affectrt.dialogue import Conversation, Reply, ReplyStats, Turn
+from affectrt.dialogue import Conversation, Reply, ReplyStats
 from affectrt.dialogue.guard import Claim, Crisis, CrisisHook, Decision, Guard, find_crises
 from affectrt.dialogue.persona import Persona
 from affectrt.dialogue.spoken import Spoken
 from affectrt.perception import UNKNOWN, TextObservation
-from affectrt.policy import Policy, check_policy
+from affectrt.policy import Policy, check_policy, disclosure
 from affectrt.serve.messages import Talk
 
 FILTERED = "filtered"
 """How an answer ended that the guard ended, or did not let begin."""
+
+
+_DISCLOSURES = (*disclosure.ADULT, *disclosure.SIMPLE)
+
+
+def turns_before(disclosed: Sequence[bool], every: int | None) -> int:
+    """How many turns a guard is to count, of which it is told which began with a disclosure.
+
+    Of a conversation that is brought whole they are all its turns. One that was cut short (clients often bring the last few turns alone)
+    counts from its last disclosure, and if it has none, from the beginning: the next answer has one.
+    """
+    if not any(disclosed):
+        return 0
+    since = list(reversed(disclosed)).index(True) + 1
+    return (sum(disclosed) - 1) * every + min(since, every) if every is not None else since
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +42,7 @@ class Heard:
     """A request after the guard."""
 
     talk: Talk
-    """As `Manner.prepare` gave it."""
+    """As the model is to know it."""
     guard: Guard | None
     """That of its conversation; None without a policy."""
     decision: Decision
@@ -54,33 +68,25 @@ class Manner:
         if self.on_crisis is not None and self.policy is None:
             raise ValueError("on_crisis: expected only with a policy, without which nothing is looked for")
 
-    def prepare(self, talk: Talk) -> Talk:
-        """The conversation as the model is to know it: by the persona, without the guard's own part in it.
+    def hear(self, talk: Talk) -> Heard:
+        """Look at what was said last, before anything else is done with it, and make the conversation what the model is to know of it.
 
-        Turns in which somebody spoke of a crisis were answered by the guard, or by people: the model does not get them afterwards either.
-        Disclosures are taken off the answers, so that they are again what the model wrote.
+        It is led by the persona, and without the guard's own part: turns in which somebody spoke of a crisis were answered by the guard,
+        or by people, and the model does not get them afterwards either; disclosures are taken off the answers, so that they are again
+        what the model wrote. Raises whatever the hook raises.
         """
         if self.persona is not None:
             talk = replace(talk, system="\n\n".join(filter(None, (self.persona.system, talk.system))))
         if self.policy is None:
-            return talk
-        calm = [turn for turn in talk.turns if not find_crises(turn.user)]
-        return replace(talk, turns=tuple(self._as_written(number, turn) for number, turn in enumerate(calm)))
-
-    def _as_written(self, number: int, turn: Turn) -> Turn:
-        assert self.policy is not None
-        words = self.policy.disclosure(number)
-        if words is None or not turn.assistant.startswith(words):
-            return turn
-        return replace(turn, assistant=turn.assistant.removeprefix(words).removeprefix(" "))
-
-    def hear(self, talk: Talk) -> Heard:
-        """Look at what was said last, before anything else is done with it. Raises whatever the hook raises."""
-        prepared = self.prepare(talk)
-        if self.policy is None:
-            return Heard(prepared, None, Decision.go())
-        guard = Guard(self.policy, on_crisis=self.on_crisis, turns=len(prepared.turns))
-        return Heard(prepared, guard, guard.before(prepared.text))
+            return Heard(talk, None, Decision.go())
+        disclosed, turns = [], []
+        for turn in talk.turns:
+            if not find_crises(turn.user):
+                words = next(filter(turn.assistant.startswith, _DISCLOSURES), "")
+                disclosed.append(bool(words))
+                turns.append(replace(turn, assistant=turn.assistant.removeprefix(words).removeprefix(" ")) if words else turn)
+        guard = Guard(self.policy, on_crisis=self.on_crisis, turns=turns_before(disclosed, self.policy.discloses_every))
+        return Heard(replace(talk, turns=tuple(turns)), guard, guard.before(talk.text))
 
     def judge(self, observation: TextObservation) -> TextObservation:
         """By the policy's least confidence."""
