@@ -58,7 +58,7 @@ def start(tmp_path, dialogue, encoder, reader):
             bot.close()
             bot.memory.close()
         store = MemoryStore(tmp_path / "robot.db", embed=encoder, clock=clock, **options)
-        running.append(Companion(face=False, text=reader, dialogue=dialogue, memory=store, partner=partner))
+        running.append(Companion(face=False, text=reader, dialogue=dialogue, memory=store, partner=partner, resume_s=0))
         return running[-1]
 
     yield run

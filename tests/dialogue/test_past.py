@@ -44,6 +44,8 @@ def test_what_the_model_wrote_is_taken_back_as_it_was(dialogue, chat):
         ({"summary": "x"}, "summary must be None"),
         ({"left": 1, "summary": " "}, "summary must hold"),
         ({"turns": (Turn(" ", "x"),)}, "the user's text of a turn must hold"),
+        ({"turns": (Turn("x", "\udc00"),)}, "the answer of a turn must be a str of valid Unicode, got"),
+        ({"turns": (Turn("x", None),)}, "the answer of a turn must be"),
         ({"turns": (Turn("x", "x", note="\0"),)}, "the note of a turn must not hold NUL"),
     ],
 )

@@ -44,6 +44,17 @@ def test_a_large_one_does_not_make_the_file_grow_each_time(open_store: Open, key
     assert store.path.stat().st_size < 1.1 * len(LARGE) and log < len(LARGE)
 
 
+def test_those_saved_longest_ago_give_way(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("affectrt.memory.blobs.MAX_BLOB_BYTES", 1000)
+    for name, size in (("anna", 300), ("ben", 300), ("carl", 300), ("anna", 400)):
+        store.save_blobs({"cache": bytes(size)}, partner=name)
+    assert store.partners() == ("anna", "ben", "carl")  # hers is new
+    store.save_blobs({"cache": bytes(300), "talk": b"x"}, partner="dora")
+    assert store.partners() == ("anna", "dora")
+    store.save_blobs({"cache": bytes(1000)}, partner="ben")
+    assert store.partners() == ("ben",)
+
+
 ERASE: dict[str, Callable[[MemoryStore], object]] = {
     "erase": lambda store: store.erase([1]),
     "erase_partner": lambda store: store.erase_partner("ben"),
@@ -147,7 +158,7 @@ def test_an_export_leaves_them_out(open_store: Open, tmp_path: Path) -> None:
 def test_what_cannot_be_kept_is_refused_and_nothing_of_it_kept(store: MemoryStore) -> None:
     wrong: list[tuple[dict[str, object], type[Exception], str]] = [
         ({"values": {"fine": b"x", "cache": "text"}}, TypeError, "blob 'cache': expected bytes or None, got str"),
-        ({"values": {"fine": b"x", "cache": bytes(MAX_BLOB_BYTES + 1)}}, ValueError, "blob 'cache': expected at most 268435456 bytes"),
+        ({"values": {"fine": b"x", "cache": bytes(MAX_BLOB_BYTES + 1)}}, ValueError, "blobs fine, cache: expected at most 268435456 bytes"),
         ({"values": {"fine": b"x", " ": b"x"}}, ValueError, "a blob's name: expected words"),
         ({"partner": ""}, ValueError, "partner: expected words"),
         ({"stamp_ns": -1}, ValueError, "stamp_ns"),

@@ -60,6 +60,7 @@ def chat(
             memory=memory,
             memory_key=key,
             partner=partner,
+            resume_s=0.0 if once is not None else 600.0,  # a question by itself
             strategy=None if strategy else False,
             sampling=replace(dialogue.sampling, stop=(*dialogue.sampling.stop, "\n\n")) if short else None,
         )

@@ -18,6 +18,7 @@ from affectrt.companion.prompting import PlansStrategy, Prompting, audited, trac
 from affectrt.companion.recollection import RecallSettings, Recollection, Remembrance
 from affectrt.companion.reply import AsyncCompanionReply, CompanionReply
 from affectrt.companion.state import CompanionState, Impression, Trace
+from affectrt.companion.talk import Talk
 from affectrt.dialogue import Conversation, Dialogue
 from affectrt.dialogue.conditioning import Stimulus
 from affectrt.dialogue.guard import CrisisHook, Decision, Guard
@@ -68,6 +69,7 @@ class Companion:
         memory_key: str | bytes | None = None,
         partner: str = "someone",
         recall: RecallSettings | None = None,
+        resume_s: float = 600.0,
         strategy: PlansStrategy | Literal[False] | None = None,
         stimulus: Stimulus | None = None,
         policy: Policy | None = None,
@@ -90,6 +92,8 @@ class Companion:
             memory_key: Encrypts the file; see `MemoryStore`.
             partner: With whom it talks, until `meet` says otherwise. Each partner has a conversation, a state and memories of their own.
             recall: What of the memory comes to mind.
+            resume_s: With a memory, go on with the conversation of an earlier run if its last words were said at most so many seconds ago,
+                by the wall clock; `close` and `meet` keep it. 0: keep and resume none.
             strategy: Chooses one of the eight ways of support for each answer, and tells the model. None plans by rules; False leaves it to
                 the model; or a Planner of your own.
             stimulus: A sentence after the persona, such as `affectrt.dialogue.conditioning.STIMULI["EP09"]`.
@@ -113,6 +117,10 @@ class Companion:
         check_number("stale_after_s", stale_after_s)
         if not (math.isfinite(stale_after_s) and stale_after_s > 0):
             raise ValueError(f"stale_after_s must be positive and finite, got {stale_after_s}")
+        check_number("resume_s", resume_s)
+        if not 0 <= resume_s < math.inf:
+            raise ValueError(f"resume_s must be 0 or more and finite, got {resume_s}")
+        self._resume_s = resume_s
         self.persona = find_persona(persona)
         self._partner = check_partner(partner)
         if memory_key is not None and not isinstance(memory, (str, Path)):
@@ -156,7 +164,11 @@ class Companion:
             remembrance = Remembrance(self.memory, partner, self._recall) if self.memory is not None else None
             mood = remembrance.mood() if remembrance is not None else Mood()
             guard = Guard(self.policy, on_crisis=self._on_crisis or None)
-            new = Person(partner, self.dialogue.conversation(self._prompting.system, sampling=self._sampling), mood, remembrance, guard)
+            start = functools.partial(self.dialogue.conversation, self._prompting.system, sampling=self._sampling)
+            new = Person(partner, start(), mood, remembrance, guard)
+            if remembrance is not None:
+                new.talk = Talk(remembrance, self._resume_s)
+                new.talk.resume(new, lambda past: start(turns=past))
             with self._lock:
                 person = self._people.setdefault(partner, new)  # another thread may have met them meanwhile
         return person
@@ -291,6 +303,8 @@ class Companion:
     def meet(self, partner: str) -> None:
         """Talk with someone else, or with someone again: their conversation, their state, their memories.
 
+        With a memory the conversation that ends here is kept for the next run, and one of an earlier run resumed (see `resume_s`).
+
         Raises:
             TypeError, ValueError: It is no name.
             StoreError: The memory cannot be read or written.
@@ -301,6 +315,7 @@ class Companion:
             before, self._person, self._partner = self._person, person, name
             self._frame_ns, self._faces = None, 0
         self._keep_state(before)
+        before.keep_talk()
 
     def forget(self, partner: str | None = None) -> int:
         """Erase all that is kept of a partner (None: of the present one): memories, state, conversation. Returns how many memories.
@@ -312,20 +327,31 @@ class Companion:
             StoreError: See `MemoryStore.erase`.
         """
         name = self._partner if partner is None else check_partner(partner)
+        reset = []
         for other, person in list(self._people.items()):
             if other == name or name in person.reminded_of:
                 person.reset()
+                reset.append(person)
             if other == name:
                 with self._lock:
                     person.mood, person.seen, person.read = person.mood.anew(), None, None
-        return len(self.memory.erase_partner(name)) if self.memory is not None else 0
+        erased = self.memory.erase_partner(name) if self.memory is not None else ()
+        for person in reset:
+            if person.talk is not None:
+                person.talk.begin_anew()
+        return len(erased)
 
     def close(self) -> None:
-        """Keep the partner's state, and close the memory that was opened here. Dropping a Companion without it loses no memory."""
+        """Keep the partner's state and what was said since `meet`, and close the memory that was opened here.
+
+        Dropping a Companion without it loses no memory, but the conversation.
+        """
         if not self._closed:
             self._closed = True
             try:
                 self._keep_state(self._person)
+                for person in list(self._people.values()):
+                    person.keep_talk()
             finally:
                 if self._opened is not None:
                     self._opened.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from affectrt.companion.mood import Mood
 from affectrt.companion.recollection import Remembrance
@@ -11,6 +12,9 @@ from affectrt.companion.state import Impression
 from affectrt.dialogue import Conversation
 from affectrt.dialogue.guard import Guard
 from affectrt.dialogue.strategy import Strategy
+
+if TYPE_CHECKING:
+    from affectrt.companion.talk import Talk
 
 
 @dataclass(slots=True)
@@ -28,6 +32,8 @@ class Person:
     """Whose memories were told in this conversation."""
     strategies: deque[Strategy] = field(default_factory=lambda: deque(maxlen=2))
     """Those of the latest answers; the planner looks back no further."""
+    talk: Talk | None = None
+    """The conversation in the memory's file, if there is a memory."""
     seen: Impression | None = None
     read: Impression | None = None
 
@@ -42,3 +48,8 @@ class Person:
         self.said_ns.clear()
         self.reminded_of.clear()
         self.strategies.clear()
+
+    def keep_talk(self) -> None:
+        """Keep the conversation for the next run, if there is a memory. Raises StoreError."""
+        if self.talk is not None:
+            self.talk.keep(self)

@@ -208,9 +208,10 @@ class Conversation:
     def import_cache(self, data: bytes, *, key: bytes | None = None) -> bool:
         """Take over what `export_cache` gave; True if it could be. What was said comes from `turns=` of `Dialogue.conversation`.
 
-        As much is used as the next prompt has in common with it: all before the new text, or the system message at least. What is
-        damaged, sealed with another key, or of another model, device or version is passed over, with a note in the log
-        `affectrt.dialogue`. Without a key, take it only from where nobody else can write: llama.cpp trusts it.
+        As much is used as the next prompt has in common with it: all before the new text, or only the system message, as of any other
+        conversation, where nothing was said yet. What is damaged, sealed with another key, or of another model, device or version is
+        passed over, with a note in the log `affectrt.dialogue`. Without a key, take it only from where nobody else can write: llama.cpp
+        trusts it.
 
         Raises:
             TypeError, ValueError: `data` is no bytes, or `key` is none.
@@ -258,6 +259,8 @@ class Conversation:
             if slot is None:
                 return False
             self._runtime.forget(self._slot)
+            if not self._turns:
+                slot.usable = slot.system_length
             self._slot = slot
             return True
 

@@ -110,7 +110,8 @@ class Dialogue:
         self._sampling = sampling or (Sampling.from_decode(decode) if decode else Sampling())
         self._precision = variant.precision if opened.verified else read_bare(variant.path).precision or "unknown"
         self._seed = seed
-        model = Model(variant.path, device=device)
+        checked = {file["path"]: file["sha256"] for file in opened.manifest.get("files", ())}
+        model = Model(variant.path, device=device, sha256=checked.get(variant.file))
         tokens = self._context_tokens(context_tokens, model)
         chat = ChatTemplate(template if template is not None else model.chat_template, model)
         self._runtime = Runtime(model, Context(model, context_tokens=tokens, threads=threads or native.default_threads()), chat)

@@ -35,8 +35,8 @@ OK, NO_ROOM, ABORTED = 0, 1, 2  # what llama_decode returns; anything else is a 
 class Model:
     """The weights and the vocabulary of one GGUF file."""
 
-    def __init__(self, path: Path, *, device: str = "auto") -> None:
-        """Map the file.
+    def __init__(self, path: Path, *, device: str = "auto", sha256: str | None = None) -> None:
+        """Map the file. `sha256`: its hash, where that is known.
 
         Raises:
             PackError: The file is missing, or not a whole GGUF file.
@@ -44,7 +44,7 @@ class Model:
             DeviceError: This build of llama.cpp has no such device.
             ValueError: `device` is none of "auto", "cpu", "cuda:N".
         """
-        self._path = path
+        self._path, self._sha256 = path, sha256
         gpu = _gpu_index(device)
         check_gguf(path)
         self._llama = llama = native.load()
@@ -103,8 +103,8 @@ class Model:
 
     @functools.cached_property
     def sha256(self) -> str:
-        """The hash of the file, read when first asked for: half a second for a gigabyte."""
-        return sha256_of(self._path)
+        """The hash of the file; if it was not known, read when first asked for: half a second for a gigabyte."""
+        return self._sha256 or sha256_of(self._path)
 
     @functools.cached_property
     def turn_ends(self) -> list[int]:

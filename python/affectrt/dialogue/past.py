@@ -24,6 +24,8 @@ class Past:
             check_text(turn.user, "the user's text of a turn")
             if turn.note:
                 check_text(turn.note, "the note of a turn")
+            if not isinstance(turn.assistant, str) or any("\ud800" <= char <= "\udfff" for char in turn.assistant):
+                raise ValueError(f"the answer of a turn must be a str of valid Unicode, got {turn.assistant!r:.80}")
         if isinstance(self.left, bool) or not isinstance(self.left, int) or not 0 <= self.left <= len(self.turns):
             raise ValueError(f"left must be a number of the {len(self.turns)} turns, got {self.left!r}")
         if self.summary is not None:

@@ -9,6 +9,7 @@ from affectrt.memory.base import MARK, StoreBase
 from affectrt.memory.items import UTTERANCE, StoredBlob, check_k, check_partner, check_time, check_words
 
 MAX_BLOB_BYTES = 256 << 20
+"""Of all blobs of a file together."""
 
 
 class Blobs(StoreBase):
@@ -27,10 +28,11 @@ class Blobs(StoreBase):
 
         They are for what repeats words in a form that no word can be taken out of, such as the cache of a language model. So they are
         the first to go: whenever anything is erased from the store, by whomever, all blobs of everyone are erased with it. For limits of
-        age they count as utterances. Exports leave them out.
+        age they count as utterances. In all there are at most 256 MB: beyond that those saved longest ago give way. Exports leave them
+        out.
 
         Args:
-            values: At most 256 MB each, by name; None takes away what is there.
+            values: By name; None takes away what is there.
             partner: Whose they are.
             stamp_ns: When the oldest of what is in them was said; None takes now.
             version: The form of the bytes, in your own counting.
@@ -50,8 +52,8 @@ class Blobs(StoreBase):
             check_words(key, "a blob's name")
             if value is not None and not isinstance(value, bytes):
                 raise TypeError(f"blob {key!r}: expected bytes or None, got {type(value).__name__}")
-            if value is not None and len(value) > MAX_BLOB_BYTES:
-                raise ValueError(f"blob {key!r}: expected at most {MAX_BLOB_BYTES} bytes (256 MB), got {len(value)}")
+        if (total := sum(len(value) for value in values.values() if value is not None)) > MAX_BLOB_BYTES:
+            raise ValueError(f"blobs {', '.join(values)}: expected at most {MAX_BLOB_BYTES} bytes (256 MB), got {total}")
         self._require(name, UTTERANCE)
         if self._too_old(stamp, now):
             return False
@@ -63,6 +65,7 @@ class Blobs(StoreBase):
                     connection.execute("DELETE FROM blobs WHERE partner = ? AND name = ?", (name, key))
                 else:
                     rows.replace_blob(connection, name, key, stamp, form, value)
+            rows.thin_blobs(connection, MAX_BLOB_BYTES)
         return True
 
     def load_blob(self, name: str, *, partner: str) -> StoredBlob | None:

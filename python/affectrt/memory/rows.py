@@ -171,6 +171,15 @@ def blob(connection: sqlite3.Connection, partner: str, name: str) -> StoredBlob 
     return StoredBlob(name, value, stamp, version, partner)
 
 
+def thin_blobs(connection: sqlite3.Connection, limit: int) -> None:
+    """Delete the blobs that were written longest ago, as far as all together are larger than `limit` bytes."""
+    total = 0
+    for row, size in connection.execute("SELECT rowid, length(value) FROM blobs ORDER BY rowid DESC").fetchall():
+        total += size
+        if total > limit:
+            connection.execute("DELETE FROM blobs WHERE rowid = ?", (row,))
+
+
 def _blob_crc(partner: str, name: str, stamp_ns: int, version: int, value: bytes) -> int:
     return zlib.crc32(value, zlib.crc32("\0".join((partner, name, str(stamp_ns), str(version))).encode()))
 

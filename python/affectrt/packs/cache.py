@@ -7,6 +7,7 @@
     pulled/<key>.json           where a `pypi:` source that no pack pins has come to lie
     downloads/<key>.part        a download that is under way, or was cut off and can go on
     locks/<key>.lock
+    seal-<user>.key             not of packs: see `affectrt.companion.seal`
 
 Everything appears by a rename, whole or not at all. Only `downloads` ever holds something half done.
 """
