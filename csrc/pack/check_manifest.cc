@@ -173,6 +173,40 @@ void check_embedding(const Manifest& manifest) {
   }
 }
 
+void check_span(const Manifest& manifest) {
+  check_kinds(manifest, {OutputKind::kSpanLogits});
+  check_no_labels(manifest);
+  const std::size_t output = only_output(manifest, OutputKind::kSpanLogits);
+  const auto& shape = manifest.outputs[output].shape;
+  if (shape != std::vector<std::int64_t>{-1, -1, 2}) {
+    fail_manifest(at("outputs", output, "shape"), "[-1, -1, 2], two logits a token", shown(shape));
+  }
+  const auto& span = std::get<SpanDecode>(manifest.decode);
+  const int tokens = std::get<TextInput>(manifest.inputs[0]).max_tokens;
+  // Any answer then lies whole in one of the windows, and there is room beside the overlap to go on in.
+  if (span.overlap_tokens < span.max_answer_tokens - 1 || 2 * static_cast<std::int64_t>(span.overlap_tokens) >= tokens) {
+    fail_manifest("decode.overlap_tokens",
+                  "at least " + std::to_string(span.max_answer_tokens - 1) + " (max_answer_tokens - 1) and under half of the " +
+                      std::to_string(tokens) + " tokens of the input",
+                  std::to_string(span.overlap_tokens));
+  }
+}
+
+void check_pair(const Manifest& manifest) {
+  check_kinds(manifest, {OutputKind::kLogits});
+  const std::size_t output = only_output(manifest, OutputKind::kLogits);
+  const auto count = static_cast<std::int64_t>(manifest.labels.size());
+  const auto& shape = manifest.outputs[output].shape;
+  if (count == 0) fail_manifest("labels", "at least one label", "an empty array");
+  if (shape != std::vector<std::int64_t>{-1, count}) {
+    fail_manifest(at("outputs", output, "shape"), shown({-1, count}) + ", a logit a label", shown(shape));
+  }
+  const std::string& yes = std::get<PairDecode>(manifest.decode).yes;
+  if (std::none_of(manifest.labels.begin(), manifest.labels.end(), [&](const Label& label) { return label.name == yes; })) {
+    fail_manifest("decode.yes", "the name of a label", in_quotes(yes));
+  }
+}
+
 void check_outputs(const Manifest& manifest) {
   std::set<std::string> seen;
   for (std::size_t i = 0; i < manifest.outputs.size(); ++i) {
@@ -192,14 +226,19 @@ void check_formats(const Manifest& manifest) {
 }
 
 void check_golden(const Manifest& manifest) {
-  const bool text = manifest.task == Task::kTextEmotion || manifest.task == Task::kTextEmbedding || manifest.task == Task::kDialogue;
+  const bool text = manifest.task >= Task::kTextEmotion;
   const std::string input = text ? "text" : manifest.task == Task::kFaceBlendshapes ? "points" : "image";
-  static constexpr const char* kResults[] = {"detections", "landmarks", "scores", "probs",
-                                             "probs",      "embedding", "tokens"};  // in the order of Task
+  // In the order of Task.
+  static constexpr const char* kResults[] = {"detections", "landmarks", "scores", "probs", "probs",
+                                             "embedding",  "logits",    "probs",  "tokens"};
   const std::string result = kResults[static_cast<std::size_t>(manifest.task)];
   for (std::size_t i = 0; i < manifest.golden.size(); ++i) {
     const Golden& golden = manifest.golden[i];
     if (!golden.input.contains(input)) fail_manifest(at("golden", i, "input"), "the key " + input, in_quotes(golden.input.begin()->first));
+    if (golden.input.contains("question") != (manifest.task == Task::kTextSpan)) {
+      fail_manifest(at("golden", i, "input"), "the key question for the task text-span, and for no other",
+                    golden.input.contains("question") ? "it" : "none");
+    }
     if (!text) check_npy(manifest, golden.input.at(input), at("golden", i, "input." + input));
     if (golden.expected.size() != 1 || !golden.expected.contains(result)) {
       fail_manifest(at("golden", i, "expected"), "the key " + result + " only",
@@ -236,6 +275,14 @@ void check_manifest(const Manifest& manifest) {
     case Task::kTextEmbedding:
       check_text(manifest);
       check_embedding(manifest);
+      break;
+    case Task::kTextSpan:
+      check_text(manifest);
+      check_span(manifest);
+      break;
+    case Task::kTextPair:
+      check_text(manifest);
+      check_pair(manifest);
       break;
     case Task::kDialogue:
       only_input<ChatInput>(manifest, "chat");

@@ -11,7 +11,17 @@
 
 namespace affectrt {
 
-enum class Task { kFaceDetection, kFaceLandmarks, kFaceBlendshapes, kFaceExpression, kTextEmotion, kTextEmbedding, kDialogue };
+enum class Task {
+  kFaceDetection,
+  kFaceLandmarks,
+  kFaceBlendshapes,
+  kFaceExpression,
+  kTextEmotion,
+  kTextEmbedding,
+  kTextSpan,
+  kTextPair,
+  kDialogue
+};
 enum class Layout { kNchw, kNhwc };
 enum class ColorOrder { kRgb, kBgr, kGray };
 enum class Fit { kStretch, kLetterbox };
@@ -67,7 +77,7 @@ struct ChatInput {
 
 using Input = std::variant<ImageInput, TextInput, TensorInput, ChatInput>;
 
-enum class OutputKind { kProbabilities, kLogits, kBoxes, kScores, kLandmarks, kPresence, kBlendshapes, kEmbedding, kText };
+enum class OutputKind { kProbabilities, kLogits, kBoxes, kScores, kLandmarks, kPresence, kBlendshapes, kEmbedding, kText, kSpanLogits };
 
 struct Output {
   std::string tensor;
@@ -121,7 +131,22 @@ struct EmbeddingDecode {
   bool normalize = true;  // to unit length
 };
 
-using Decode = std::variant<SsdDecode, ClassDecode, LandmarkDecode, BlendshapeDecode, ChatDecode, EmbeddingDecode>;
+// Which part of a text answers a question about it.
+struct SpanDecode {
+  std::string question;  // with the fields {target}, {evidence} and {emotion}, of which it has the last
+  int max_answer_tokens = 0;
+  float null_threshold = 0.0f;  // by how much an answer must score over "no answer"
+  int overlap_tokens = 0;       // of the windows that a long text is read in
+};
+
+// Whether one text is the cause of another.
+struct PairDecode {
+  std::string separator;
+  std::string yes;  // the label that says so
+  float threshold = 0.5f;
+};
+
+using Decode = std::variant<SsdDecode, ClassDecode, LandmarkDecode, BlendshapeDecode, ChatDecode, EmbeddingDecode, SpanDecode, PairDecode>;
 
 struct Label {
   std::string name;
@@ -158,7 +183,7 @@ struct Variant {
 
 struct Golden {
   std::string name;
-  std::map<std::string, std::string> input;     // image + color, text, or points
+  std::map<std::string, std::string> input;     // image + color, text, question + text, or points
   std::map<std::string, std::string> expected;  // decoded result -> .npy path
 };
 

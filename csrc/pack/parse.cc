@@ -9,8 +9,8 @@
 
 namespace affectrt {
 
-const std::vector<std::string_view> kTaskNames = {"face-detection", "face-landmarks", "face-blendshapes", "face-expression",
-                                                  "text-emotion",   "text-embedding", "dialogue"};
+const std::vector<std::string_view> kTaskNames = {"face-detection", "face-landmarks", "face-blendshapes", "face-expression", "text-emotion",
+                                                  "text-embedding", "text-span",      "text-pair",        "dialogue"};
 const std::vector<std::string_view> kFormatNames = {"onnx", "gguf"};
 const std::vector<std::string_view> kPrecisionNames = {"fp32", "fp16", "int8", "int4", "q8_0", "q6_k", "q5_k_m", "q4_k_m", "q4_0", "q4_1"};
 
@@ -154,13 +154,14 @@ std::vector<Golden> parse_golden(const JsonValue& value) {
       vector.input["color"] = kFrameColorNames[input.at("color").one_of(kFrameColorNames)];
     } else if (input.has("text")) {
       vector.input["text"] = input.at("text").text(true);
+      if (input.has("question")) vector.input["question"] = input.at("question").text(true);
     } else {
       vector.input["points"] = input.at("points").path();
     }
     input.done();
     const JsonValue expected_value = object.at("expected");
     JsonObject expected(expected_value);
-    for (const char* result : {"detections", "probs", "landmarks", "scores", "embedding", "tokens"}) {
+    for (const char* result : {"detections", "probs", "landmarks", "scores", "embedding", "logits", "tokens"}) {
       if (expected.has(result)) vector.expected[result] = expected.at(result).path();
     }
     expected.done();

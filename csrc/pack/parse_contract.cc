@@ -7,7 +7,7 @@ const std::vector<std::string_view> kLayoutNames = {"nchw", "nhwc"};
 const std::vector<std::string_view> kColorOrderNames = {"rgb", "bgr", "gray"};
 const std::vector<std::string_view> kFitNames = {"stretch", "letterbox"};
 const std::vector<std::string_view> kOutputKindNames = {"probabilities", "logits",      "boxes",     "scores", "landmarks",
-                                                        "presence",      "blendshapes", "embedding", "text"};
+                                                        "presence",      "blendshapes", "embedding", "text",   "span_logits"};
 const std::vector<std::string_view> kActivationNames = {"softmax", "sigmoid", "identity"};
 const std::vector<std::string_view> kPoolingNames = {"mean", "cls", "none"};
 const std::vector<std::string_view> kFrameColorNames = {"rgb8", "bgr8", "rgba8", "bgra8", "mono8", "nv12", "yuv422_yuy2"};
@@ -97,6 +97,24 @@ ImageInput parse_image(JsonObject& object) {
   image.dynamic_batch = object.at("dynamic_batch").boolean();
   if (object.has("crop")) image.crop = parse_crop(object.at("crop"));
   return image;
+}
+
+// A template whose only braces are those of its fields, so that filling it in can neither fail nor do anything else.
+std::string parse_question(const JsonValue& value) {
+  const std::string question = value.text();
+  bool emotion = false;
+  for (std::size_t i = question.find_first_of("{}"); i != std::string::npos; i = question.find_first_of("{}", i)) {
+    const std::string_view rest = std::string_view(question).substr(i);
+    std::size_t length = 0;
+    for (const std::string_view field : {"{target}", "{evidence}", "{emotion}"}) {
+      if (rest.starts_with(field)) length = field.size();
+    }
+    if (length == 0) value.fail("no braces but those of the fields {target}, {evidence} and {emotion}");
+    emotion = emotion || rest.starts_with("{emotion}");
+    i += length;
+  }
+  if (!emotion) value.fail("a question with the field {emotion}");
+  return question;
 }
 
 }  // namespace
@@ -194,6 +212,24 @@ Decode parse_decode(const JsonValue& value, Task task) {
       kind.one_of({"embedding"});
       const auto pooling = static_cast<Pooling>(object.at("pooling").one_of(kPoolingNames));
       decode = EmbeddingDecode{pooling, object.at("normalize").boolean()};
+      break;
+    }
+    case Task::kTextSpan: {
+      kind.one_of({"span"});
+      SpanDecode span;
+      span.question = parse_question(object.at("question"));
+      span.max_answer_tokens = integer(object.at("max_answer_tokens"), 1, 1 << 20);
+      span.null_threshold = object.at("null_threshold").real(-kMaxReal, kMaxReal);
+      span.overlap_tokens = integer(object.at("overlap_tokens"), 0, 1 << 20);
+      decode = span;
+      break;
+    }
+    case Task::kTextPair: {
+      kind.one_of({"pair"});
+      const JsonValue separator = object.at("separator");
+      // Parts have single blanks, so that a separator with some could come about in one of them.
+      if (separator.text().find_first_of(" \t") != std::string::npos) separator.fail("a separator without blanks");
+      decode = PairDecode{separator.text(), object.at("yes").text(), object.at("threshold").real(0.0, 1.0)};
       break;
     }
     case Task::kFaceLandmarks: {

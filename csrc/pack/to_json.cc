@@ -101,6 +101,16 @@ struct DecodeWriter {
   Json operator()(const EmbeddingDecode& embedding) const {
     return {{"kind", "embedding"}, {"pooling", name_of(kPoolingNames, embedding.pooling)}, {"normalize", embedding.normalize}};
   }
+  Json operator()(const SpanDecode& span) const {
+    return {{"kind", "span"},
+            {"question", span.question},
+            {"max_answer_tokens", span.max_answer_tokens},
+            {"null_threshold", shortest(span.null_threshold)},
+            {"overlap_tokens", span.overlap_tokens}};
+  }
+  Json operator()(const PairDecode& pair) const {
+    return {{"kind", "pair"}, {"separator", pair.separator}, {"yes", pair.yes}, {"threshold", shortest(pair.threshold)}};
+  }
   Json operator()(const ChatDecode& chat) const {
     return {{"kind", "chat"},      {"temperature", shortest(chat.temperature)},       {"top_p", shortest(chat.top_p)},
             {"top_k", chat.top_k}, {"repeat_penalty", shortest(chat.repeat_penalty)}, {"max_tokens", chat.max_tokens},

@@ -157,6 +157,10 @@ def _replay(pack: Pack, variant: Variant, providers: Providers, threads: int) ->
         return _Text(pack, variant, providers, threads)
     if pack.task == "text-embedding":
         return _Embedding(pack, variant, providers, threads)
+    if pack.task == "text-span":
+        return _Span(pack, variant, providers, threads)
+    if pack.task == "text-pair":
+        return _Pair(pack, variant, providers, threads)
     if pack.task == "dialogue":
         return _Dialogue(pack, variant)
     raise PackError(f"{pack.name}: no way to replay task {pack.task!r}")
@@ -233,6 +237,29 @@ class _Embedding(_Replay):
 
     def __call__(self, golden: dict[str, Any]) -> dict[str, Array]:
         return {"embedding": self._embed(golden["input"]["text"])}
+
+
+class _Span(_Replay):
+    def __init__(self, pack: Pack, variant: Variant, providers: Providers, threads: int) -> None:
+        from affectrt.dialogue.cause import SpanNetwork
+
+        self._span = SpanNetwork(pack, precision=variant.name, providers=providers or None, strict=bool(providers), threads=threads)
+        self.provider = self._span.provider
+
+    def __call__(self, golden: dict[str, Any]) -> dict[str, Array]:
+        windows = self._span(golden["input"]["question"], golden["input"]["text"])
+        return {"logits": np.concatenate([np.stack([one.start_logits, one.end_logits], 1) for one in windows])}
+
+
+class _Pair(_Replay):
+    def __init__(self, pack: Pack, variant: Variant, providers: Providers, threads: int) -> None:
+        from affectrt.dialogue.cause import EntailmentNetwork
+
+        self._pair = EntailmentNetwork(pack, precision=variant.name, providers=providers or None, strict=bool(providers), threads=threads)
+        self.provider = self._pair.provider
+
+    def __call__(self, golden: dict[str, Any]) -> dict[str, Array]:
+        return {"probs": self._pair.probs(golden["input"]["text"])}
 
 
 class _Dialogue(_Replay):

@@ -91,6 +91,12 @@ void test_manifests(const std::string& seeds) {
   check(pooled.task == affectrt::Task::kTextEmbedding && pooled.labels.empty(), "text embedding");
   const auto& decode = std::get<affectrt::EmbeddingDecode>(pooled.decode);
   check(decode.pooling == affectrt::Pooling::kNone && decode.normalize, "a network that pools itself");
+  const auto span = manifest(seeds + "/span.json");
+  const auto& part = std::get<affectrt::SpanDecode>(span.decode);
+  check(span.task == affectrt::Task::kTextSpan && part.max_answer_tokens == 4 && part.null_threshold == -0.5f, "text span");
+  const auto pair = manifest(seeds + "/pair.json");
+  const auto& judged = std::get<affectrt::PairDecode>(pair.decode);
+  check(pair.task == affectrt::Task::kTextPair && judged.yes == "cause" && judged.separator == "<SEP>", "text pair");
 }
 
 }  // namespace

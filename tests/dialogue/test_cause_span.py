@@ -128,7 +128,7 @@ def test_an_answer_is_always_words_of_the_text(tokenizer, context, seed):
     def model(question, text):
         starts, ends = rng.normal(size=(2, len(encoding))).astype(np.float32)
         allowed = np.array([part == 1 for part in encoding.sequence_ids])
-        return SpanLogits(starts, ends, np.array(encoding.offsets), allowed)
+        return [SpanLogits(starts, ends, np.array(encoding.offsets), allowed)]
 
     found = extract(model, "what made them sad ?", context, threshold=-100.0)
     if found is None:
@@ -180,3 +180,34 @@ def test_entailment():
             entailment(bad)
     with pytest.raises(ValueError, match="threshold"):
         entailment([0.0], threshold=2)
+
+
+@settings(max_examples=200)
+@given(st.data(), st.integers(1, 4), st.integers(1, 5), st.floats(-5, 5))
+def test_the_best_of_all_windows_equals_brute_force(data, count, max_tokens, threshold):
+    """Windows of a text of one letter a token; a span lies whole in one, no answer is what the window that doubts it most says."""
+    context, windows, best, null = "abcdefghij", [], None, None
+    for _ in range(count):
+        first = data.draw(st.integers(0, 7))
+        size = data.draw(st.integers(0, 10 - first))
+        starts, ends = (data.draw(st.lists(logits, min_size=size + 1, max_size=size + 1)) for _ in range(2))
+        starts[0], ends[0] = data.draw(st.floats(-5, 5)), data.draw(st.floats(-5, 5))
+        places = [(0, 0), *((i, i + 1) for i in range(first, first + size))]
+        windows.append(SpanLogits(np.array(starts), np.array(ends), np.array(places), np.array([False] + [True] * size)))
+        null = min(Fraction(starts[0]) + Fraction(ends[0]), Fraction(10**9) if null is None else null)
+        found = by_brute_force(starts, ends, max_tokens, 0, windows[-1].allowed)
+        if found is not None:
+            key = found[0], -places[found[1]][0], -places[found[2]][1]
+            best = max(best or key, key)
+    said = extract(lambda question, text: windows, "?", context, max_tokens=max_tokens, threshold=threshold)
+    if best is None or not float(best[0]) - float(null) > threshold:
+        assert said is None
+    else:
+        assert said == (Quote(context[-best[1] : -best[2]], -best[1], -best[2]), pytest.approx(float(best[0] - null)))
+
+
+def test_windows_that_are_none():
+    with pytest.raises(ValueError, match="expected at least one window"):
+        extract(lambda question, text: [], "?", "x")
+    with pytest.raises(ValueError, match="threshold: expected a finite number, got nan"):
+        extract(lambda question, text: [], "?", "x", threshold=math.nan)

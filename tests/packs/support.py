@@ -142,6 +142,39 @@ def embedding_manifest(pooling: str = "cls") -> dict:
     return manifest
 
 
+def span_manifest() -> dict:
+    """A text-span manifest."""
+    manifest = text_manifest()
+    manifest |= {
+        "name": "text-part",
+        "task": "text-span",
+        "outputs": [{"tensor": "logits", "kind": "span_logits", "shape": [-1, -1, 2]}],
+        "labels": [],
+        "decode": {
+            "kind": "span",
+            "question": "{target} | {evidence} | what causes {emotion}?",
+            "max_answer_tokens": 4,
+            "null_threshold": -0.5,
+            "overlap_tokens": 3,
+        },
+        "golden": [{"name": "g", "input": {"text": "hello", "question": "why?"}, "expected": {"logits": "golden/p.npy"}}],
+    }
+    return manifest
+
+
+def pair_manifest() -> dict:
+    """A text-pair manifest of two labels."""
+    manifest = text_manifest()
+    manifest |= {
+        "name": "two-texts",
+        "task": "text-pair",
+        "labels": [{"name": "other", "valence": 0.0, "arousal": 0.0}, {"name": "cause", "valence": 0.0, "arousal": 0.0}],
+        "decode": {"kind": "pair", "separator": "<SEP>", "yes": "cause", "threshold": 0.5},
+        "golden": [{"name": "g", "input": {"text": "joy <SEP> t <SEP> e"}, "expected": {"probs": "golden/p.npy"}}],
+    }
+    return manifest
+
+
 def variant(name: str, file: str, format_: str, precision: str) -> dict:
     return {
         "name": name,
@@ -160,6 +193,8 @@ ALL = {
     "text": text_manifest(),
     "embedding": embedding_manifest(),
     "pooled": embedding_manifest("none"),
+    "span": span_manifest(),
+    "pair": pair_manifest(),
     "chat": chat_manifest(),
 }
 

@@ -28,7 +28,19 @@ FORMAT_VERSION = 1
 MANIFEST = "pack.json"
 MAX_MANIFEST_BYTES = 1 << 20
 
-TASKS = frozenset({"face-detection", "face-landmarks", "face-blendshapes", "face-expression", "text-emotion", "text-embedding", "dialogue"})
+TASKS = frozenset(
+    [
+        "face-detection",
+        "face-landmarks",
+        "face-blendshapes",
+        "face-expression",
+        "text-emotion",
+        "text-embedding",
+        "text-span",
+        "text-pair",
+        "dialogue",
+    ]
+)
 PRECISIONS = frozenset({"fp32", "fp16", "int8", "int4", "q8_0", "q6_k", "q5_k_m", "q4_k_m", "q4_0", "q4_1"})
 
 _REQUIRED = frozenset(

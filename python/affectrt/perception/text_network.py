@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Sized
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -54,15 +54,15 @@ class TextNetwork:
 
         manifest = pack.manifest
         self._input = manifest["inputs"][0]
-        self._limit = int(self._input["max_tokens"])
+        self.max_tokens = int(self._input["max_tokens"])
         path = pack.file(self._input["tokenizer"])
         try:
-            self._tokenizer = Tokenizer.from_file(str(path))
+            self.tokenizer = Tokenizer.from_file(str(path))
         except Exception as error:  # what the library raises is no narrower
             raise PackError(f"{pack.name}: {path.name}: expected a tokenizer, got something else: {error}") from error
-        self._tokenizer.no_truncation()  # ours tells whether something was left out
-        self._tokenizer.no_padding()
-        tokens = (self._tokenizer.token_to_id(name) for name in ("[UNK]", "<unk>"))
+        self.tokenizer.no_truncation()  # ours tells whether something was left out
+        self.tokenizer.no_padding()
+        tokens = (self.tokenizer.token_to_id(name) for name in ("[UNK]", "<unk>"))
         self._unknown_token = next((i for i in tokens if i is not None), -1)
         output = next(o for o in manifest["outputs"] if o["kind"] in kinds)
         self._output: str = output["tensor"]
@@ -104,11 +104,11 @@ class TextNetwork:
 
     def tokens(self, text: str) -> Tokens:
         """`text` as the network reads it."""
-        encoding = self._tokenizer.encode(text[:MAX_CHARACTERS])
+        encoding = self.tokenizer.encode(text[:MAX_CHARACTERS])
         ids = encoding.ids
-        truncated = len(ids) > self._limit or len(text) > MAX_CHARACTERS
+        truncated = len(ids) > self.max_tokens or len(text) > MAX_CHARACTERS
         # The last token ends the sequence and stays.
-        return Tokens(ids if len(ids) <= self._limit else [*ids[: self._limit - 1], ids[-1]], self._problem(encoding), truncated)
+        return Tokens(ids if len(ids) <= self.max_tokens else [*ids[: self.max_tokens - 1], ids[-1]], self._problem(encoding), truncated)
 
     def _problem(self, encoding: Encoding) -> str:
         special, unknown = sum(encoding.special_tokens_mask), encoding.ids.count(self._unknown_token)
@@ -117,14 +117,19 @@ class TextNetwork:
             return "empty text"
         return "unreadable text" if 2 * unknown > words else ""
 
-    def batches(self, texts: Sequence[str]) -> Iterator[list[int]]:
-        """Positions of texts that go through the network together: those of like length, so that little is computed on padding."""
+    def batches(self, texts: Sequence[Sized]) -> Iterator[list[int]]:
+        """Positions of texts, or of their tokens, that go through the network together: of like length, so that little is padding."""
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         batch = self._opened.batch
         return (order[first : first + batch] for first in range(0, len(order), batch))
 
-    def run(self, sequences: Sequence[list[int]]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Token ids of N texts to the output, first axis N, and the mask (N, T) int64: 1 where a token is, 0 where padding."""
+    def run(
+        self, sequences: Sequence[list[int]], types: Sequence[list[int]] | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Token ids of N texts to the output, first axis N, and the mask (N, T) int64: 1 where a token is, 0 where padding.
+
+        types: of each token, where the network takes them; None: all 0.
+        """
         if len(sequences) == 1:
             ids = np.array(sequences, np.int64)
             mask = np.ones_like(ids)
@@ -137,7 +142,10 @@ class TextNetwork:
                 mask[row, : len(one)] = 1
         feeds: dict[str, Any] = {self._input["tensor"]: ids, self._input["mask_tensor"]: mask}
         if self._input.get("type_tensor"):
-            feeds[self._input["type_tensor"]] = np.zeros_like(ids)
+            kinds = np.zeros_like(ids)
+            for row, own in enumerate(types or ()):
+                kinds[row, : len(own)] = own
+            feeds[self._input["type_tensor"]] = kinds
         return self.engine.run(feeds)[self._output], mask
 
 

@@ -146,7 +146,7 @@ def span_quote(context: str, offsets: ArrayLike, span: TokenSpan) -> Quote | Non
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SpanLogits:
-    """What a question-answering head says of one question and one text, as tokens that hold both."""
+    """What a question-answering head says of one question and one window of a text, as tokens that hold both."""
 
     start_logits: NDArray[np.float32]
     """(N,)"""
@@ -162,21 +162,43 @@ class SpanLogits:
 class SpanModel(Protocol):
     """What `extract` asks of a model."""
 
-    def __call__(self, question: str, context: str) -> SpanLogits:
-        """The logits of one question and one text."""
+    def __call__(self, question: str, context: str) -> Sequence[SpanLogits]:
+        """The logits of one question and one text: at least one window, several where the text is longer than the model reads at once."""
         ...
 
 
 def extract(
     model: SpanModel, question: str, context: str, *, max_tokens: int = MAX_TOKENS, threshold: float = 0.0
 ) -> tuple[Quote, float] | None:
-    """The cause that a question-answering model finds, and its margin over "no answer"; None if it finds none."""
-    said = model(question, context)
-    span = best_span(
-        said.start_logits, said.end_logits, max_tokens=max_tokens, null_index=said.null_index, threshold=threshold, allowed=said.allowed
-    )
-    found = None if span is None else span_quote(context, said.offsets, span)
-    return None if span is None or found is None else (found, span.margin)
+    """The cause that a question-answering model finds, and its margin over "no answer"; None if it finds none.
+
+    Of several windows the answer is the best span of all of them, exactly: each lies whole in a window and has the logits of that one. As
+    in SQuAD 2's own script, the score of "no answer" is the least that a window gives it: one that has the answer says so for all.
+    Of equal spans it is the one that starts first, then the shortest.
+
+    Raises:
+        ValueError: The model gives no window, or what `best_span` and `span_quote` refuse.
+    """
+    if not np.isfinite(threshold):
+        raise ValueError(f"threshold: expected a finite number, got {threshold}")
+    windows = model(question, context)
+    if not len(windows):
+        raise ValueError("model: expected at least one window of logits, got none")
+    best: tuple[tuple[float, float], int, int, Quote] | None = None
+    null = np.inf
+    for said in windows:
+        starts, ends = said.start_logits, said.end_logits
+        span = best_span(starts, ends, max_tokens=max_tokens, null_index=said.null_index, threshold=None, allowed=said.allowed)
+        null = min(null, float(starts[said.null_index]) + float(ends[said.null_index]))
+        found = None if span is None else span_quote(context, said.offsets, span)
+        if span is None or found is None:
+            continue
+        score = _exact_sum(float(starts[span.start]), float(ends[span.end]))
+        one = (score, -found.start, -found.end, found)
+        if best is None or one[:3] > best[:3]:
+            best = one
+    margin = -np.inf if best is None else best[0][0] - null
+    return (best[3], margin) if best is not None and margin > threshold else None
 
 
 QUESTION = (
