@@ -57,6 +57,11 @@ def examples(contract: Contract, data: Texts | Images, name: str) -> Examples:
     ExportError: data of the wrong kind, no labels, labels that the model has not, several labels where the model gives one, one class only.
     """
     kind = str(contract.inputs[0]["kind"])
+    if not contract.names:
+        raise ExportError(
+            f"{name}: labelled data judges labels, and {contract.task} has none: accuracy is not judged here; leave --data out and switch "
+            "the accuracy gates off"
+        )
     wanted = {"image": Images, "text": Texts}.get(kind)
     if wanted is None:
         raise ExportError(f"a network with an input of image or text was expected, this one takes {kind}")

@@ -110,7 +110,7 @@ def _likeness(source: _Source, contract: Contract, identity: Identity) -> list[s
     networks = runner.Onnx(source.dynamic), runner.Onnx(source.master)
     apart = 0.0
     for name, feeds in publish.feeds_of(contract, identity).items():
-        rounded, exact = (network(feeds)[contract.output] for network in networks)
+        rounded, exact = (np.concatenate([network(feed)[contract.output] for feed in feeds], 1) for network in networks)
         cosine = float((rounded * exact).sum() / (np.linalg.norm(rounded) * np.linalg.norm(exact)))
         if not cosine >= _ALIKE:
             raise ExportError(

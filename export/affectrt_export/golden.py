@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+from affectrt.dialogue.cause import cause_question, entailment_text
+from affectrt.dialogue.cause.windows import pair_ids, windows
 from affectrt.perception.text import MAX_CHARACTERS  # the runtime reads no more of a text either
 from tokenizers import Encoding, Tokenizer
 
@@ -17,16 +19,24 @@ SENTENCES = {
     "noise": "Stop it! I am sick of this noise, it drives me mad.",
 }
 """English, for a tokenizer that reads it where the user gave no texts."""
+EMOTION = "joy"
+"""Of golden texts, where the task asks about one."""
 TAKEN = 4
 """How many texts of the user's data become golden."""
 _LOOKED_AT = 2_000
 _LONGEST = 1_000  # characters: golden texts are to be read by people too
 
 
+def question(contract: Contract, text: str) -> str:
+    """What a text-span network is asked of a golden text, which is its own target and evidence."""
+    return cause_question(text, text, EMOTION, template=str(contract.decode["question"]))
+
+
 class Reader:
     """The tokenizer of a contract, used as the runtime does (affectrt.perception.text_network). ExportError where it is none."""
 
     def __init__(self, contract: Contract) -> None:
+        self._contract = contract
         self._spec = contract.inputs[0]
         name = str(self._spec["tokenizer"])
         file = contract.files.get(name)
@@ -43,17 +53,33 @@ class Reader:
         self._limit = int(self._spec["max_tokens"])
 
     def feeds(self, texts: Sequence[str]) -> list[Feeds]:
-        """What the network takes, one text each, without padding."""
-        out: list[Feeds] = []
-        for encoding in self._encoded(texts):
-            # The last token ends the sequence and stays.
-            ids = encoding.ids if len(encoding.ids) <= self._limit else [*encoding.ids[: self._limit - 1], encoding.ids[-1]]
-            tokens = np.array([ids], np.int64)
-            feeds = {str(self._spec["tensor"]): tokens, str(self._spec["mask_tensor"]): np.ones_like(tokens)}
-            if self._spec.get("type_tensor"):
-                feeds[str(self._spec["type_tensor"])] = np.zeros_like(tokens)
-            out.append(feeds)
-        return out
+        """What the network takes, one text each, without padding. ExportError: a text of pairs that is none, or too long."""
+        try:
+            if self._contract.task == "text-pair":
+                by = str(self._contract.decode["separator"])
+                return [self._feed(pair_ids(self._tokenizer, text, separator=by, max_tokens=self._limit)[0]) for text in texts]
+        except ValueError as error:
+            raise ExportError(str(error)) from error
+        # The last token ends the sequence and stays.
+        cut = ([*e.ids[: self._limit - 1], e.ids[-1]] if len(e.ids) > self._limit else e.ids for e in self._encoded(texts))
+        return [self._feed(ids) for ids in cut]
+
+    def windows(self, text: str) -> list[Feeds]:
+        """What a text-span network takes of one golden text, a window each. ExportError: a question that leaves no room."""
+        overlap = int(self._contract.decode["overlap_tokens"])
+        try:
+            asked = question(self._contract, text)
+            parts = windows(self._tokenizer, asked, text, max_tokens=self._limit, overlap_tokens=overlap)
+        except ValueError as error:
+            raise ExportError(str(error)) from error
+        return [self._feed(part.ids, part.types) for part in parts]
+
+    def _feed(self, ids: Sequence[int], types: Sequence[int] = ()) -> Feeds:
+        tokens = np.array([ids], np.int64)
+        feeds = {str(self._spec["tensor"]): tokens, str(self._spec["mask_tensor"]): np.ones_like(tokens)}
+        if self._spec.get("type_tensor"):
+            feeds[str(self._spec["type_tensor"])] = np.array([types], np.int64) if len(types) else np.zeros_like(tokens)
+        return feeds
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text; 0 where the runtime would not read it: hardly a word of it is known, or there is none."""
@@ -85,7 +111,11 @@ def choose(
             return {f"text-{i + 1}": text for i, text in enumerate(taken)}, (
                 f"Golden texts: {len(taken)} of {examples.name}, which the pack holds as they are; each shown in pack.json."
             )
-    if kept := _readable(reader, SENTENCES):
+    own = SENTENCES
+    if contract.task == "text-pair":
+        separator = str(contract.decode["separator"])
+        own = {name: entailment_text(EMOTION, text, text, separator=separator) for name, text in SENTENCES.items()}
+    if kept := _readable(reader, own):
         return kept, ""
     raise ExportError(
         "a golden text that the tokenizer reads was expected, it knows hardly a word of any there is; "

@@ -43,7 +43,7 @@ class Ratio:
 def run(
     model: bytes, feeds: Sequence[Feeds], output: str = "", *, threads: int = 1, batch: int = BATCH, progress: Progress | None = None
 ) -> F32:
-    """(N, ...) float32: `output` (else the first) of each of `feeds`, in their order.
+    """(N, ...) float32: `output` (else the first) of each of `feeds`, in their order; those of other sizes padded with 0 to the largest.
 
     Inputs of one shape go through together where that changes nothing. ExportError if ONNX Runtime cannot open or run the network,
     or there is no such output.
@@ -83,7 +83,9 @@ def run(
             flush(group)
     if not out:
         raise ExportError("no inputs to run the network on")
-    return np.stack([np.asarray(one, np.float32) for one in out if one is not None])
+    rows = [np.asarray(one, np.float32) for one in out if one is not None]
+    largest = np.max([row.shape for row in rows], 0)
+    return np.stack([np.pad(row, [(0, int(missing)) for missing in largest - row.shape]) for row in rows])
 
 
 def probabilities(contract: Contract, logits: F32) -> F32:

@@ -100,7 +100,7 @@ class _Export:
     def _examples(self) -> tuple[Examples, Examples]:
         given = self.request.evaluation
         if given is None:
-            feeds = list(publish.feeds_of(self.model.contract, self.request.identity).values())
+            feeds = [feed for each in publish.feeds_of(self.model.contract, self.request.identity).values() for feed in each]
             self.notes.append("No labelled data was given: accuracy was not judged, and nothing is known of how right the answers are.")
             none = Examples("no labelled data", feeds, _no_truth(self.model.contract))
             return self.request.calibration or none, none
@@ -123,7 +123,7 @@ class _Export:
         wrong = data.check_labels(self.model.contract, whole, self.evaluation)
         if wrong:
             raise ExportError(wrong)
-        if not self.request.calibrate:
+        if not self.request.calibrate or self.model.contract.task == "text-pair":  # whose decode has one threshold, the user's
             return
         given = self.calibration
         logits = measure.run(self.model.onnx, given.feeds, self.model.contract.output, progress=self.progress)

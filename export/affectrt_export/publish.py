@@ -21,7 +21,7 @@ from affectrt.verify import FAILED, verify
 from affectrt_export import golden, reference, runner
 from affectrt_export.measure import probabilities
 from affectrt_export.recipes._common import card, measured
-from affectrt_export.spec import F32, Contract, ExportError, Feeds, Model, Outcome, Quality
+from affectrt_export.spec import F32, Contract, ExportError, Feeds, Model, Outcome, Quality, Run
 
 U8 = npt.NDArray[np.uint8]
 _NAMED = 4
@@ -50,13 +50,22 @@ class Identity:
     """Golden inputs of a text pack; None: `golden.choose` finds some."""
 
 
-def feeds_of(contract: Contract, identity: Identity) -> dict[str, Feeds]:
-    """The golden inputs as the network takes them."""
+def feeds_of(contract: Contract, identity: Identity) -> dict[str, list[Feeds]]:
+    """The golden inputs as the network takes them: each at once, or in the windows of a text-span network."""
     (entry,) = contract.inputs
     if entry["kind"] == "image":
-        return {name: {entry["tensor"]: reference.image_tensor(image, color, entry)} for name, (image, color) in identity.pictures.items()}
-    given = identity.sentences or {}
-    return dict(zip(given, golden.Reader(contract).feeds(list(given.values())), strict=True))
+        pictures = identity.pictures.items()
+        return {name: [{entry["tensor"]: reference.image_tensor(image, color, entry)}] for name, (image, color) in pictures}
+    reader, given = golden.Reader(contract), identity.sentences or {}
+    if contract.task == "text-span":
+        return {name: reader.windows(text) for name, text in given.items()}
+    return {name: [feed] for name, feed in zip(given, reader.feeds(list(given.values())), strict=True)}
+
+
+def answer(contract: Contract, network: Run, feeds: Sequence[Feeds]) -> F32:
+    """What is expected of a golden input: the probabilities of labels, or the logits of spans, one window after the other."""
+    logits = [network(feed)[contract.output] for feed in feeds]
+    return np.concatenate([one[0] for one in logits]) if contract.task == "text-span" else probabilities(contract, logits[0])[0]
 
 
 def publish(
@@ -100,15 +109,18 @@ def publish(
         )
     files: dict[str, bytes | Path] = {**contract.files}
     vectors = []
+    result = "logits" if contract.task == "text-span" else "probs"
     for name in feeds:
-        files[f"golden/{name}.probs.npy"] = npy_bytes(answers[0][name])
+        files[f"golden/{name}.{result}.npy"] = npy_bytes(answers[0][name])
         if name in identity.pictures:
             image, color = identity.pictures[name]
             files[f"golden/{name}.npy"] = npy_bytes(image)
             given: dict[str, str] = {"image": f"golden/{name}.npy", "color": color}
         else:
             given = {"text": (identity.sentences or {})[name]}
-        vectors.append({"name": name, "input": given, "expected": {"probs": f"golden/{name}.probs.npy"}})
+            if contract.task == "text-span":
+                given["question"] = golden.question(contract, given["text"])
+        vectors.append({"name": name, "input": given, "expected": {result: f"golden/{name}.{result}.npy"}})
     files |= {f"model.{outcome.kind.name}.onnx": outcome.onnx for outcome in good if outcome.onnx is not None}
     files["CARD.md"] = _card(identity, variants, good)
     manifest = {
@@ -151,10 +163,10 @@ def _apart(difference: float | None, tolerance: float | None) -> str:
     return f"off by {difference:.4g}, {tolerance:g} is allowed" if difference is not None and tolerance is not None else "not the same"
 
 
-def _answers(contract: Contract, outcome: Outcome, feeds: Mapping[str, Feeds]) -> dict[str, F32]:
+def _answers(contract: Contract, outcome: Outcome, feeds: Mapping[str, Sequence[Feeds]]) -> dict[str, F32]:
     assert outcome.onnx is not None
     network = runner.Onnx(outcome.onnx)
-    return {name: probabilities(contract, network(value)[contract.output])[0] for name, value in feeds.items()}
+    return {name: answer(contract, network, value) for name, value in feeds.items()}
 
 
 def _measured(quality: Quality | None, parent: Quality | None, command: str) -> list[dict[str, Any]]:

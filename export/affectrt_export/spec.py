@@ -30,7 +30,7 @@ class Contract:
     """What a pack says of its network beside the files (docs/pack-format.md): as pack.json writes it."""
 
     task: str
-    """"face-expression" or "text-emotion"."""
+    """One of `affectrt_export.families.TASKS`."""
     inputs: Sequence[Mapping[str, Any]]
     outputs: Sequence[Mapping[str, Any]]
     decode: Mapping[str, Any]
@@ -51,8 +51,8 @@ class Contract:
 
     @property
     def output(self) -> str:
-        """The tensor that is decoded: logits, or probabilities."""
-        return str(next(o["tensor"] for o in self.outputs if o["kind"] in ("logits", "probabilities")))
+        """The tensor that is decoded: logits, of labels or of spans, or probabilities."""
+        return str(next(o["tensor"] for o in self.outputs if o["kind"] in ("logits", "probabilities", "span_logits")))
 
 
 @dataclass(frozen=True)

@@ -30,27 +30,37 @@ def shake(network: Any, seed: int = 0) -> None:
                 value.copy_((2 * noise - 1) * (3 / value[0].numel()) ** 0.5)
 
 
-def tokenizer(begin: str, end: str, pad: str, unknown: str, *, pad_id: int) -> bytes:
+def tokenizer(begin: str, end: str, pad: str, unknown: str, *, pad_id: int, more: Sequence[str] = ()) -> bytes:
     """tokenizer.json of a small WordPiece vocabulary, with fixed padding and truncation as trainers leave them in it."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
     special = [unknown, begin, end]
     special.insert(pad_id, pad)
-    words = {word: i for i, word in enumerate([*special, *WORDS])}
+    words = {word: i for i, word in enumerate([*special, *WORDS, *more])}
     out = Tokenizer(models.WordPiece(words, unk_token=unknown))
     out.normalizer = normalizers.BertNormalizer(lowercase=True)
     out.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     out.add_special_tokens(special)
     out.post_processor = processors.TemplateProcessing(
-        single=f"{begin} $A {end}", special_tokens=[(begin, words[begin]), (end, words[end])]
+        single=f"{begin} $A {end}",
+        pair=f"{begin} $A {end} {end} $B {end}" if pad_id else f"{begin} $A {end} $B:1 {end}:1",  # RoBERTa's, BERT's
+        special_tokens=[(begin, words[begin]), (end, words[end])],
     )
     out.enable_truncation(16)
     out.enable_padding(length=16, pad_id=pad_id, pad_token=pad)
     return out.to_str().encode()
 
 
-def encoder(folder: Path, kind: str, *, labels: Sequence[str] = LABELS, problem: str | None = None, seed: int = 0) -> Path:
-    """A sentence classifier: `kind` is a model_type, or "minilm" (BERT, six thin layers)."""
+def encoder(
+    folder: Path,
+    kind: str,
+    *,
+    labels: Sequence[str] = LABELS,
+    problem: str | None = None,
+    seed: int = 0,
+    head: str = "SequenceClassification",
+) -> Path:
+    """A sentence classifier, or another head: `kind` is a model_type, or "minilm" (BERT, six thin layers)."""
     import torch
     import transformers as t
 
@@ -82,7 +92,7 @@ def encoder(folder: Path, kind: str, *, labels: Sequence[str] = LABELS, problem:
     config.id2label = dict(enumerate(labels))
     config.label2id = {name: i for i, name in enumerate(labels)}
     config.problem_type = problem
-    network = t.AutoModelForSequenceClassification.from_config(config)
+    network = getattr(t, f"AutoModelFor{head}").from_config(config)
     shake(network, seed)
     network.save_pretrained(folder)
     shifted = getattr(config, "pad_token_id", 0) == 1

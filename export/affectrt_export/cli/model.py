@@ -36,13 +36,17 @@ def model(
     family: Annotated[str | None, typer.Option(help="How to read the source; found out by itself (`affectrt export families`).")] = None,
     name: Annotated[str | None, typer.Option(help="Of the pack; made from the source's if left out.")] = None,
     version: Annotated[str, typer.Option(help="Of the pack.")] = "1.0.0",
-    task: Annotated[str, typer.Option(help="face-expression or text-emotion, where the source does not tell.")] = "",
+    task: Annotated[str, typer.Option(help="face-expression, text-emotion, text-span or text-pair, where the source does not tell.")] = "",
     license: Annotated[str, typer.Option(help="SPDX id of the weights, where the source names none.")] = "",
     labels: Annotated[Path | None, typer.Option(help="Names of the outputs, a line each: joy, or joy,0.8,0.5,0.4.")] = None,
     contract: Annotated[Path | None, typer.Option(help="JSON that says how to feed an .onnx file (docs/packs.md).")] = None,
     revision: Annotated[str | None, typer.Option(help="Of a hub repository.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Texts are cut to so many.")] = None,
     size_px: Annotated[int | None, typer.Option(help="Side of the picture.")] = None,
+    question: Annotated[str, typer.Option(help="text-span: as in training, with {target}, {evidence}, {emotion} in their places.")] = "",
+    separator: Annotated[str, typer.Option(help="text-pair: between the parts of a pair, as in training; else <SEP>.")] = "",
+    threshold: Annotated[float | None, typer.Option(help="text-span: margin over no answer (0). text-pair: of yes (0.5).")] = None,
+    yes: Annotated[str, typer.Option(help="text-pair: the label that means a cause; else the last.")] = "",
     arch: Annotated[str, typer.Option(help="timm's name of the network, where a file of weights does not say.")] = "",
     intended_use: Annotated[str, typer.Option(help="One sentence for the card.")] = "",
     known_limit: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="One sentence for the card; any number of times.")] = None,
@@ -82,6 +86,10 @@ def model(
         max_tokens=max_tokens,
         size_px=size_px,
         arch=arch,
+        question=question,
+        separator=separator,
+        yes=yes,
+        threshold=threshold,
     )
     asked.check_judging(data is not None, limits)
     asked.check_source(source, reading, out, replace)
@@ -188,10 +196,18 @@ def _identity(model: Model, name: str, version: str, intended_use: str, limits: 
     return Identity(
         name=name,
         version=version,
-        description=f"{model.contract.task.replace('-', ' ').capitalize()} of {len(model.contract.labels)} labels, from {model.name}",
+        description=f"{_what(model)}, from {model.name}",
         intended_use=intended_use or "As its author intends; the exporter added nothing.",
         known_limits=limits or ["Those of its source; none was named at export."],
         command=command,
         sections={"Origin and licence": origin, "Where not to use it": "Not to judge a person, nor where its author excludes it."},
-        pictures={} if model.contract.task == "text-emotion" else {"astronaut": (face, "rgb8")},
+        pictures={} if model.contract.inputs[0]["kind"] == "text" else {"astronaut": (face, "rgb8")},
     )
+
+
+def _what(model: Model) -> str:
+    if model.contract.task == "text-span":
+        return "Which part of a text made someone feel as they do"
+    if model.contract.task == "text-pair":
+        return "Whether a text made someone feel as they do"
+    return f"{model.contract.task.replace('-', ' ').capitalize()} of {len(model.contract.labels)} labels"

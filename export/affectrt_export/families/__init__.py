@@ -12,6 +12,7 @@ from affectrt_export.families.hsemotion import HsEmotion
 from affectrt_export.families.image import Image
 from affectrt_export.families.minilm import MiniLm
 from affectrt_export.families.onnx_file import OnnxFile
+from affectrt_export.families.question import Question
 from affectrt_export.families.recipe import Python, Recipe
 from affectrt_export.families.source import Source, find
 from affectrt_export.families.timm import Timm
@@ -19,7 +20,7 @@ from affectrt_export.spec import ExportError, Model
 
 __all__ = ["FAMILIES", "TASKS", "Family", "Options", "Recipe", "Source", "find", "read"]
 
-FAMILIES: tuple[Family, ...] = (MiniLm(), FerNet(), Encoder(), Image(), HsEmotion(), Timm(), OnnxFile(), Python())
+FAMILIES: tuple[Family, ...] = (MiniLm(), FerNet(), Question(), Encoder(), Image(), HsEmotion(), Timm(), OnnxFile(), Python())
 """Every kind of source; the first that claims one reads it."""
 
 

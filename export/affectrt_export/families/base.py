@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from affectrt_export.spec import Model
 if TYPE_CHECKING:
     from affectrt_export.families.source import Source
 
-TASKS = ("face-expression", "text-emotion")
+TASKS = ("face-expression", "text-emotion", "text-span", "text-pair")
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Options:
     """What the user says of a model that its files do not, or say otherwise. Empty: as the files say."""
 
     task: str = ""
-    """"face-expression" or "text-emotion"."""
+    """One of `TASKS`."""
     name: str = ""
     """Of the pack: [a-z0-9][a-z0-9-]{0,63}."""
     license: str = ""
@@ -44,6 +45,14 @@ class Options:
     """JSON file of an ONNX file's contract, as `affectrt packs add --contract` takes it."""
     arch: str = ""
     """timm's name of the network where a bare file of weights does not say: "tf_efficientnet_b0"."""
+    question: str = ""
+    """text-span: what the network was asked in training, with {target}, {evidence} and {emotion} in their places."""
+    separator: str = ""
+    """text-pair: what stood between emotion, target, evidence and history in training; "": `affectrt.dialogue.cause.SEPARATOR`."""
+    threshold: float | None = None
+    """text-span: by how much an answer must score over "no answer", None: 0. text-pair: the least probability of yes, None: 0.5."""
+    yes: str = ""
+    """text-pair: the label that means "this is the cause"; "": the last."""
 
     def __post_init__(self) -> None:
         problems = []
@@ -59,6 +68,8 @@ class Options:
                 problems.append(f"{name}: 1 or 3 numbers were expected, one a channel, got {len(values)}")
         if self.std is not None and not all(value > 0 for value in self.std):
             problems.append(f"std: numbers over 0 were expected, got {self.std}")
+        if self.threshold is not None and not math.isfinite(self.threshold):
+            problems.append(f"threshold: a finite number was expected, got {self.threshold}")
         if problems:
             raise ValueError("; ".join(problems))
 

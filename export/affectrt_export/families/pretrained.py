@@ -13,8 +13,10 @@ from affectrt_export.families.source import Source, weight_files
 from affectrt_export.spec import ExportError
 
 
-def load(source: Source, auto: str) -> tuple[Any, list[Path]]:
+def load(source: Source, auto: str, *, pickles: bool = True) -> tuple[Any, list[Path]]:
     """The network (a torch module in eval mode) by the transformers class `auto`, and the files of its weights.
+
+    pickles: take a pytorch_model.bin of tensors alone too.
 
     Raises ExportError: transformers is missing, pickled code, weights that are missing (a classifier that nobody trained) or not finite.
     """
@@ -23,6 +25,8 @@ def load(source: Source, auto: str) -> tuple[Any, list[Path]]:
     except ModuleNotFoundError as error:
         raise ExportError("reading this model needs the transformers library: pip install 'affectrt[export]'") from error
     files = weight_files(source)
+    if not pickles and (others := [file.name for file in files if file.suffix != ".safetensors"]):
+        raise ExportError(f"{source.origin}: weights as safetensors were expected, got {', '.join(others)}")
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     more: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}

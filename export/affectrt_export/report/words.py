@@ -24,7 +24,7 @@ _BOUNDS = {
     "size_ratio": "size over the parent's",
 }
 _NEED_LABELS = ("accuracy_drop", "class_drop")
-_LABELLED_TASKS = ("face-expression", "text-emotion")
+_LABELLED_TASKS = ("face-expression", "text-emotion", "text-span", "text-pair")
 _GATES = {
     "parity": ("parity_max", "parity_mean", "parity_cosine"),
     "accuracy": ("accuracy_drop",),
