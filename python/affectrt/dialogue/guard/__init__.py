@@ -5,10 +5,12 @@ from affectrt.dialogue.guard.claims import Claim, find_claims
 from affectrt.dialogue.guard.crisis import Crisis, find_crises
 from affectrt.dialogue.guard.filter import INSTEAD, ClaimFilter
 from affectrt.dialogue.guard.guard import DEFAULT_ANSWERS, AsyncGuardedStream, CrisisHook, Decision, Guard, GuardedStream
+from affectrt.dialogue.guard.probes import PROBES, IdentityReport, Probe, ProbeAnswer, probe_identity
 
 __all__ = [
     "DEFAULT_ANSWERS",
     "INSTEAD",
+    "PROBES",
     "AsyncGuardedStream",
     "Claim",
     "ClaimFilter",
@@ -17,6 +19,10 @@ __all__ = [
     "Decision",
     "Guard",
     "GuardedStream",
+    "IdentityReport",
+    "Probe",
+    "ProbeAnswer",
     "find_claims",
     "find_crises",
+    "probe_identity",
 ]
