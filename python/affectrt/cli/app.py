@@ -15,7 +15,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from affectrt.cli import audit, bench, chat, demo, doctor, engines, evaluate, memory, packs, run, serve, tune
+from affectrt.cli import audit, bench, chat, demo, doctor, engines, evaluate, memory, packs, run, serve, stimuli, tune
 from affectrt.cli.errors import BROKEN_PIPE, INTERRUPTED, errors_to_exit, guarded, note, one_line, set_debug
 
 GROUP = "affectrt.commands"
@@ -54,6 +54,7 @@ def build(arguments: list[str] | None = None) -> typer.Typer:
     app.command("doctor")(guarded(doctor.doctor))
     app.command("bench")(guarded(bench.bench))
     app.command("tune")(guarded(tune.tune))
+    app.command("stimuli")(guarded(stimuli.stimuli))
     _add_foreign(app, arguments or [])
     return app
 
