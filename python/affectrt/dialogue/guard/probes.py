@@ -93,7 +93,7 @@ def probe_identity(answer: Callable[[str], str], *, name: str | None = None, pro
     """Ask every probe, each once.
 
     Args:
-        answer: A question to an answer: `lambda q: dialogue.ask(q, system=persona.system)`, or in a conversation, which then remembers them.
+        answer: A question to an answer: `lambda q: dialogue.ask(q, system=persona.system)`, or a conversation's, which remembers them.
         name: What the robot is called; None looks for no name.
         probes: At least one.
 
