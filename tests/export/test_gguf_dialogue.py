@@ -38,7 +38,7 @@ def drawn(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def test_random_weights_under_a_grammar_always_give_an_answer(drawn: tuple[Path, Path]) -> None:
     with Dialogue(drawn[1], threads=1, device="cpu", allow_unverified=True, context_tokens=2048) as model:
         wild = replace(model.sampling, temperature=1.0, top_k=0, top_p=1.0, min_p=0.0, max_tokens=400)
-        for name, task in TASKS.items():
+        for task in TASKS.values():
             emotion = "joy" if task.about_emotion else None
             grammar = Grammar.gbnf(task.grammar(emotion))
             for seed in range(3):

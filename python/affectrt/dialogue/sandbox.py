@@ -1,4 +1,4 @@
-"""Chat templates as the programs that they are: run in Jinja's sandbox, and whatever goes wrong in one is a `TemplateFailure`.
+"""Chat templates as the programs that they are: run in Jinja's sandbox, and whatever goes wrong in one is a `TemplateError`.
 
 A template comes with the model's file. It reaches no file and no Python object, and makes no long text; one that counts for ever in loops
 is not stopped.
@@ -16,7 +16,7 @@ LONGEST = 1 << 20
 """Characters of what a template may write by itself; the longest in use write some twenty thousand."""
 
 
-class TemplateFailure(Exception):
+class TemplateError(Exception):
     """The template failed; the message says how."""
 
 
@@ -24,29 +24,29 @@ class Renderer:
     """One compiled template."""
 
     def __init__(self, source: str, names: Mapping[str, str]) -> None:
-        """Compile it. `names`: what it may ask for beside the messages. TemplateFailure if it is not valid Jinja."""
+        """Compile it. `names`: what it may ask for beside the messages. TemplateError if it is not valid Jinja."""
         environment = _environment()
         try:
             self._template = environment.from_string(source)
         except Exception as error:
-            raise TemplateFailure(_reason(error)) from error
+            raise TemplateError(_reason(error)) from error
         self._names = dict(names)
 
     def render(self, messages: Sequence[Mapping[str, str]]) -> str:
-        """The text for some messages and the opening of an answer. Raises TemplateFailure."""
+        """The text for some messages and the opening of an answer. Raises TemplateError."""
         try:
             text: str = self._template.render(messages=list(messages), add_generation_prompt=True, **self._names)
         except Exception as error:  # a program of somebody else's: it may fail in any way
-            raise TemplateFailure(_reason(error)) from error
+            raise TemplateError(_reason(error)) from error
         if len(text) > LONGEST:
-            raise TemplateFailure(f"expected at most {LONGEST} characters, got {len(text)}")
+            raise TemplateError(f"expected at most {LONGEST} characters, got {len(text)}")
         return text
 
 
 def _reason(error: Exception) -> str:
     return (
         str(error)
-        if isinstance(error, TemplateFailure) or type(error).__module__.startswith("jinja2")
+        if isinstance(error, TemplateError) or type(error).__module__.startswith("jinja2")
         else f"{type(error).__name__}: {error}"
     )
 
@@ -65,7 +65,7 @@ def _environment() -> Any:
         def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
             """Arithmetic alone: "x" * 10**9 and "%999999999d" fill the memory, 9**9**9 takes for ever."""
             if not all(isinstance(one, int | float) and abs(one) < 1e9 for one in (left, right)) or operator == "**":
-                raise TemplateFailure(f"{left!r:.40} {operator} {right!r:.40} is not allowed in a chat template")
+                raise TemplateError(f"{left!r:.40} {operator} {right!r:.40} is not allowed in a chat template")
             return super().call_binop(context, operator, left, right)
 
     class Generation(Extension):  # type: ignore[misc,unused-ignore]
@@ -85,4 +85,4 @@ def _environment() -> Any:
 
 
 def _raise(message: Any) -> None:
-    raise TemplateFailure(str(message))
+    raise TemplateError(str(message))

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 from affectrt.dialogue.marks import Marks
 from affectrt.dialogue.pieces import Pieces, Vocabulary
-from affectrt.dialogue.sandbox import Renderer, TemplateFailure
+from affectrt.dialogue.sandbox import Renderer, TemplateError
 from affectrt.errors import EngineError
 
 # llama_token_attr
@@ -67,12 +67,12 @@ class ChatTemplate:
             self._renderer = Renderer(source, names)
             probe = [Message("user", "a"), Message("assistant", "b"), Message("user", "c")]
             rendered = [self._slots(probe)]
-        except TemplateFailure as error:
+        except TemplateError as error:
             raise EngineError(f"the model's chat template does not render a conversation: {error}") from error
         try:
             rendered.append(self._slots([Message("system", "s"), *probe]))
             self.has_system_role = True
-        except TemplateFailure:  # Gemma and Mistral raise, others leave the system message out
+        except TemplateError:  # Gemma and Mistral raise, others leave the system message out
             self.has_system_role = False
         self._marks = Marks(mark for parts in rendered for mark in self._plain_marks(parts))
 
@@ -94,7 +94,7 @@ class ChatTemplate:
         messages = self._without_system(messages) if not self.has_system_role else messages
         try:
             parts = self._slots(messages)
-        except TemplateFailure as error:
+        except TemplateError as error:
             raise EngineError(f"the model's chat template failed: {error}") from error
         tokens: list[int] = []
         plain: list[str] = []  # up to the next control token
@@ -129,14 +129,14 @@ class ChatTemplate:
         return Prompt(tuple(tokens), max(0, system_length))
 
     def _slots(self, messages: Sequence[Message]) -> list[str | Message]:
-        """The rendered template, cut where the messages go. Raises TemplateFailure."""
+        """The rendered template, cut where the messages go. Raises TemplateError."""
         mark = f"q{secrets.token_hex(8)}q"  # letters and digits: no template strips or quotes them, and no user can guess them
         named = [{"role": m.role, "content": f"{mark}{i}z"} for i, m in enumerate(messages)]
         text = self._renderer.render(named)
         pieces = re.split(f"{mark}([0-9]+)z", text)
         found = [int(index) for index in pieces[1::2]]
         if found != list(range(len(messages))):
-            raise TemplateFailure(f"expected every message once and in order, got {found} of {len(messages)}")
+            raise TemplateError(f"expected every message once and in order, got {found} of {len(messages)}")
         return [messages[int(piece)] if odd % 2 else piece for odd, piece in enumerate(pieces)]
 
     def _split(self, text: str) -> list[int | str]:
