@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import zlib
 
 import affectrt as art
@@ -111,6 +112,19 @@ def test_a_restarted_robot_goes_on_as_if_it_had_run(start, clock, tmp_path, key)
     assert reply.stats.cached_tokens > 0.6 * reply.stats.prompt_tokens
     start.stop()
     assert all(b"zirkon" not in file.read_bytes() for file in tmp_path.iterdir()) == (key is not None)
+
+
+def test_a_robot_that_was_switched_off_goes_on_before_its_last_turn(start, dialogue, tmp_path, clock):
+    bot = start()
+    for text in (*SAID, "Good night."):
+        say(bot, text)
+    left = bot.conversation.past.turns[:2]
+    assert blobs(bot)[1] is None  # what costs a second waits for the end
+    shutil.copytree(tmp_path, tmp_path / "off")
+    store = MemoryStore(tmp_path / "off" / "robot.db", clock=clock, embed=embed, encoder=Encoder("words", "1", 16))
+    with store, Companion(face=False, text=False, dialogue=dialogue, memory=store, partner="anna") as again:
+        assert again.conversation.past.turns == left
+        assert say(again, "What is my dog called?").stats.cached_tokens > 0
 
 
 def test_after_a_long_pause_only_the_system_message_is_used(start, clock, dialogue):

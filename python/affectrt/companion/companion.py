@@ -274,6 +274,7 @@ class Companion:
         person.reminded_of.update(hit.memory.partner for hit in heard.hits)
         person.remembrance.keep(text, heard, emotion)
         self._keep_state(person)
+        person.keep_talk(cache=False)  # up to the turn before: a robot that is switched off says no goodbye
 
     def _keep_state(self, person: Person) -> None:
         if person.remembrance is not None:

@@ -49,7 +49,7 @@ class Person:
         self.reminded_of.clear()
         self.strategies.clear()
 
-    def keep_talk(self) -> None:
+    def keep_talk(self, *, cache: bool = True) -> None:
         """Keep the conversation for the next run, if there is a memory. Raises StoreError."""
         if self.talk is not None:
-            self.talk.keep(self)
+            self.talk.keep(self, cache=cache)

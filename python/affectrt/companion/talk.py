@@ -74,7 +74,9 @@ class Talk:
         self._store, self._partner = remembrance.store, remembrance.partner
         self._mark = self._store.erasing_mark()
         self._kept = Past()
-        """What is in the file of this conversation."""
+        """What is in the file of what was said."""
+        self._cached = Past()
+        """What the tokens in the file are of."""
 
     @property
     def _allowed(self) -> bool:
@@ -82,7 +84,7 @@ class Talk:
 
     def begin_anew(self) -> None:
         """The conversation was reset, and what it held erased."""
-        self._mark, self._kept = self._store.erasing_mark(), Past()
+        self._mark, self._kept, self._cached = self._store.erasing_mark(), Past(), Past()
 
     def resume(self, person: Person, start: Callable[[Past], Conversation]) -> None:
         """Go on with what was kept, if it is young enough; of the cache, whatever the next prompt has in common with it is used.
@@ -98,7 +100,7 @@ class Talk:
             person.said_ns.update(enumerate(kept.said_ns))
             person.reminded_of.update(kept.reminded_of)
             person.strategies.extend(kept.strategies)
-            self._kept = person.conversation.past
+            self._kept = self._cached = person.conversation.past
         cache = self._blob(CACHE)
         if cache is not None and (key := seal_key()) is not None:
             person.conversation.import_cache(cache.value, key=key)
@@ -121,8 +123,10 @@ class Talk:
             return None
         return found if found is None or found.version == VERSION else None
 
-    def keep(self, person: Person) -> None:
+    def keep(self, person: Person, *, cache: bool = True) -> None:
         """Put the conversation into the file, if there is something new in it. A full or busy disk is a note in the log.
+
+        The words alone (`cache=False`) take milliseconds; the tokens, of which those of an earlier time fit as far as they go, a second.
 
         Nothing is kept of a conversation during which something was erased, whoever's it was, or consent was lacking.
 
@@ -130,16 +134,17 @@ class Talk:
             StoreError: The store cannot be written for another reason.
         """
         past = person.conversation.past
-        if past == self._kept or not self._allowed:
+        if past == (self._cached if cache else self._kept) or not self._allowed:
             return
         times = [person.said_ns[turn] for turn in range(len(past.turns)) if turn in person.said_ns]
         if len(times) < len(past.turns):  # something was said without consent
             return
-        values: dict[str, bytes | None] = {TALK: None, CACHE: None}
+        values: dict[str, bytes | None] = {TALK: None, CACHE: None} if cache or not past.turns else {}
         if past.turns:
             kept = KeptTalk(person.conversation.system, past, tuple(times), tuple(sorted(person.reminded_of)), tuple(person.strategies))
             values[TALK] = talk = kept.to_bytes()
-            values[CACHE] = self._cache(person.conversation, MAX_BLOB_BYTES - len(talk))
+            if cache:
+                values[CACHE] = self._cache(person.conversation, MAX_BLOB_BYTES - len(talk))
         try:
             self._store.save_blobs(values, partner=self._partner, stamp_ns=min(times, default=None), version=VERSION, mark=self._mark)
         except StoreError as error:
@@ -148,6 +153,8 @@ class Talk:
             _log.warning("the talk with %r is not kept: %s", self._partner, error)
             return
         self._kept = past
+        if cache:
+            self._cached = past
 
     def _cache(self, conversation: Conversation, max_bytes: int) -> bytes | None:
         key = seal_key()
