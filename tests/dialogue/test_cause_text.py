@@ -99,6 +99,9 @@ def test_a_long_reply_and_a_long_text_end():
     assert found is None or "moon" in found.quote.text
     with pytest.raises(ValueError, match="least"):
         snap("a", "b", least=1.5)
+    for reply, context in ((None, "a"), ("a", b"a")):
+        with pytest.raises(TypeError, match="expected a str"):
+            snap(reply, context)
 
 
 def test_a_model_is_asked():

@@ -74,6 +74,7 @@ def test_no_question_where_there_is_nothing_to_choose():
         raise AssertionError("asked")
 
     assert decide_emotion("Yay!", [0.9, 0.1], ("joy", "anger"), nobody, k=1).calls == 0
+    assert decide_emotion("Yay!", [0.9, 0.1], ("joy", "anger"), Model({"joy": 0, "anger": 1})).label == "anger"  # both are offered
     model = Model({"joy": 0, "anger": 0}, bar=1)
     got = decide_emotion("Yay!", [0.5, 0.4], ("joy", "anger"), model, k=1)
     assert (got.label, got.stage, got.calls) == ("anger", 2, 1)

@@ -219,4 +219,7 @@ def test_overlap_by_hand():
     """Happiness and joy are one label, so are scared and afraid."""
     assert label_overlap(["happiness", "afraid", "proud"], ["joyful", "scared", "angry", "joy"]) == pytest.approx((2 / 3, 2 / 3, 2 / 3))
     assert label_overlap(["sad"], []) == (0, 0, 0) and label_overlap([], ["sad"]) == (0, 0, 0) and label_overlap([], []) == (1, 1, 1)
+    for truth, predicted in (("sad", ["sad"]), (["sad"], "sad"), (["sad"], [None])):
+        with pytest.raises(TypeError, match="expected labels in a list"):
+            label_overlap(truth, predicted)
     assert label_overlap(["Sadness "], ["sad"]) == (1, 1, 1) and label_overlap(["wistful"], ["wistful", "sad"])[0] == 0.5

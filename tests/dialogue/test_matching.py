@@ -85,6 +85,12 @@ def test_refused(make, said):
         make()
 
 
+def test_how_many_is_a_whole_number():
+    for k in (1.5, True, "2"):
+        with pytest.raises(TypeError, match="k: expected an int"):
+            PartnerBank([[1.0]]).match([1.0], k=k)
+
+
 def test_a_bank_of_characters():
     def embed(texts):
         return [[text.count("music") + 0.1, text.count("football") + 0.1] for text in texts]

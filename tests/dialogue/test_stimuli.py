@@ -56,6 +56,14 @@ def test_composition():
         compose(" ", STIMULI["EP02"])
     with pytest.raises(TypeError, match="expected Stimulus, got str"):
         compose("A", "EP02")
+    with pytest.raises(TypeError, match="expected Stimulus, got str"):
+        overhead("A", ["EP02"], len)
+    with pytest.raises(TypeError, match="separator"):
+        compose("A", STIMULI["EP02"], separator=None)
+    with pytest.raises(TypeError, match="policy"):
+        compose("A", STIMULI["NP01"], policy="yes")
+    more = compose("A", STIMULI["EP02"], STIMULI["EP04"])
+    assert compose(compose("A", STIMULI["EP02"]), STIMULI["EP02"], STIMULI["EP04"]) == more and more.count("career") == 1
 
 
 @pytest.mark.parametrize("policy", [None, Policy(), Policy.strict(), Policy(user="child")])

@@ -287,7 +287,13 @@ def label_overlap(truth: Sequence[str], predicted: Sequence[str]) -> tuple[float
     """Precision, recall and F1 of a set of open labels; words of one set of `affectrt.labels.ALIASES` count as one label.
 
     An empty prediction has precision 0, an empty truth recall 0; both empty is 1, 1, 1.
+
+    Raises:
+        TypeError: One of the two is no list of str; a single str is none.
     """
+    for name, given in (("truth", truth), ("predicted", predicted)):
+        if isinstance(given, str) or not all(isinstance(word, str) for word in given):
+            raise TypeError(f"{name}: expected labels in a list, got {given!r:.60}")
     right, said = ({_one_name(word.strip().lower()) for word in words} for words in (truth, predicted))
     if not right and not said:
         return 1.0, 1.0, 1.0

@@ -121,8 +121,11 @@ class PartnerBank:
             leave_out: Rows that are not asked, such as the seeker's own.
 
         Raises:
+            TypeError: `k` is no int.
             ValueError: An argument is not so.
         """
+        if isinstance(k, bool) or not isinstance(k, int):
+            raise TypeError(f"k: expected an int, got {k!r}")
         if k < 1:
             raise ValueError(f"k: expected at least 1, got {k}")
         if np.ndim(seeker) != 1:

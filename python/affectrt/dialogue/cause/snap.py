@@ -71,8 +71,12 @@ def snap(reply: str, context: str, *, least: float = 0.6) -> Snapped | None:
         None if the reply is empty, says that there is no cause, or is not in the text.
 
     Raises:
+        TypeError: `reply` or `context` is no str.
         ValueError: `least` is out of range.
     """
+    for name, given in (("reply", reply), ("context", context)):
+        if not isinstance(given, str):
+            raise TypeError(f"{name}: expected a str, got {type(given).__name__}")
     if not 0.0 <= least <= 1.0:
         raise ValueError(f"least: expected a number in [0, 1], got {least}")
     said = unquote(reply)

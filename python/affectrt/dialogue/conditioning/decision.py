@@ -57,7 +57,7 @@ class EmotionDecision:
 
 
 def decide_emotion(
-    text: str, probs: Sequence[float], labels: Sequence[str], choose: Choose, *, k: int = 3, sure_margin: float = 0.5
+    text: str, probs: Sequence[float], labels: Sequence[str], choose: Choose, *, k: int | None = None, sure_margin: float = 0.5
 ) -> EmotionDecision:
     """Two stages: the classifier's k likeliest, then the rest.
 
@@ -66,7 +66,7 @@ def decide_emotion(
         probs: (K,) what the classifier gives each label; of equals the first one counts as likelier.
         labels: (K,) names, at least two.
         choose: Asks the language model.
-        k: How many the first stage offers.
+        k: How many the first stage offers; None: 3, or all if there are fewer.
         sure_margin: If the classifier's first is further before its second than this, the first stage may not be refused, so that there is
             no second: one call less. 1 or more: never.
 
@@ -82,6 +82,8 @@ def decide_emotion(
         )
     if not all(map(math.isfinite, values)):
         raise ValueError("probs: expected finite numbers, got some that are not")
+    if k is None:
+        k = min(3, len(labels))
     if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= len(labels):
         raise ValueError(f"k: expected an int in [1, {len(labels)}], got {k!r}")
     if not sure_margin >= 0:

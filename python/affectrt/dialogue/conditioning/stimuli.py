@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from affectrt.dialogue.prompt import StimulusLayer
 from affectrt.dialogue.text import check_text
 from affectrt.errors import PolicyError
-from affectrt.policy import Policy
+from affectrt.policy import Policy, check_policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ STIMULI = {one.id: one for one in (*EMOTION_PROMPT, *NEGATIVE)}
 
 
 def compose(prompt: str, *stimuli: Stimulus, separator: str = " ", policy: Policy | None = None) -> str:
-    r"""`prompt` with the stimuli after it. Doing it twice changes nothing.
+    r"""`prompt` with the stimuli after it. Doing it twice changes nothing; those that it ends with already are not written again.
 
     Args:
         prompt: What the model is told.
@@ -98,17 +98,21 @@ def compose(prompt: str, *stimuli: Stimulus, separator: str = " ", policy: Polic
         policy: Negative stimuli need one with `negative_stimuli=True`.
 
     Raises:
-        TypeError, ValueError: `prompt` is no readable text, or a stimulus is none.
+        TypeError, ValueError: `prompt` is no readable text, or a stimulus, the separator or the policy is none.
         PolicyError: A stimulus is negative, and no policy allows it.
     """
     check_text(prompt, "prompt")
     _check(stimuli, policy)
-    suffix = "".join(f"{separator}{one.text}" for one in stimuli)
-    return prompt if prompt.endswith(suffix) else prompt + suffix
+    if not isinstance(separator, str):
+        raise TypeError(f"separator: expected a str, got {type(separator).__name__}")
+    parts = [f"{separator}{one.text}" for one in stimuli]
+    there = next((n for n in range(len(parts), 0, -1) if prompt.endswith("".join(parts[:n]))), 0)
+    return prompt + "".join(parts[there:])
 
 
 def overhead(prompt: str, stimuli: Sequence[Stimulus], count: Callable[[str], int], *, separator: str = " ") -> dict[str, int]:
     """How many tokens each stimulus, alone, adds to `prompt`, by its id. `count`: how many tokens a text has."""
+    _check_stimuli(stimuli)
     bare = count(check_text(prompt, "prompt"))
     return {one.id: count(f"{prompt}{separator}{one.text}") - bare for one in stimuli}
 
@@ -164,10 +168,15 @@ def effect(
     return Effect(stimulus.id, mean, sum(after) / count, sum(b > a for a, b in pairs), sum(b < a for a, b in pairs), count)
 
 
-def _check(stimuli: Sequence[Stimulus], policy: Policy | None) -> None:
+def _check_stimuli(stimuli: Sequence[Stimulus]) -> None:
     for one in stimuli:
         if not isinstance(one, Stimulus):
             raise TypeError(f"stimuli: expected Stimulus, got {type(one).__name__}")
+
+
+def _check(stimuli: Sequence[Stimulus], policy: Policy | None) -> None:
+    _check_stimuli(stimuli)
+    policy = check_policy(policy)
     if any(one.negative for one in stimuli):
         if policy is None:
             raise PolicyError("negative_stimuli: they are off; give a Policy(negative_stimuli=True), for grown-ups only")
