@@ -1,5 +1,7 @@
-"""What several folders of tests share: real pictures, and packs that are opened once."""
+"""What several folders of tests share: real pictures, packs that are opened once, and the machine."""
 
+import fcntl
+import gc
 import os
 import signal
 import sys
@@ -22,6 +24,36 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 sys.path.insert(0, str(Path(__file__).parent / "ops"))
+
+# `make test` runs files of tests in several processes. They share the cores already: each takes one for PyTorch and what else asks OpenMP.
+BESIDE_OTHERS = "PYTEST_XDIST_WORKER" in os.environ
+TURNS = Path(__file__).parents[1] / ".cache" / "turns"
+if BESIDE_OTHERS:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    TURNS.mkdir(parents=True, exist_ok=True)
+
+
+def pytest_collection_finish():
+    """What is imported and collected by now stays until the end: looking it through costs each full garbage collection a second."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item):
+    """A test marked `alone`, which looks at times, begins when the other processes have ended theirs, and they wait until it is done."""
+    if not BESIDE_OTHERS:
+        return (yield)
+    alone = item.get_closest_marker("alone") is not None
+    with (TURNS / "gate").open("w") as gate, (TURNS / "tests").open("w") as tests:
+        # Who wants to be alone waits in the gate: else tests that follow one another would keep it out for ever.
+        fcntl.flock(gate, fcntl.LOCK_EX)
+        fcntl.flock(tests, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(gate, fcntl.LOCK_UN)
+        try:
+            return (yield)
+        finally:
+            fcntl.flock(tests, fcntl.LOCK_UN)  # a process that a test has forked off may hold the file open
 
 
 @pytest.fixture(scope="session")

@@ -148,8 +148,18 @@ def test_newest_frame_wins() -> None:
     assert taken == [None]
 
 
+# What an answer says is chance, and so is its length: up to 256 tokens, of which these tests look at the first words.
+SHORT = "import affectrt, functools; affectrt.Companion.reply = functools.partialmethod(affectrt.Companion.reply, max_tokens=16)\n"
+EXAMPLE = SHORT + "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+
+
+def example(name: str, *arguments: str) -> list[str]:
+    """The command that runs an example, with short answers."""
+    return [sys.executable, "-c", EXAMPLE, str(EXAMPLES / "python" / name), *arguments]
+
+
 def run(name: str, *arguments: str, text: str = "") -> str:
-    command = [sys.executable, str(EXAMPLES / "python" / name), *arguments]
+    command = example(name, *arguments)
     done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -176,8 +186,7 @@ def test_companion_example_without_a_face(tmp_path: Path) -> None:
     from PIL import Image
 
     Image.new("RGB", (64, 64)).save(tmp_path / "wall.png")
-    command = [sys.executable, str(EXAMPLES / "python" / "companion.py"), str(tmp_path / "wall.png"), "Hello!"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(example("companion.py", str(tmp_path / "wall.png"), "Hello!"), capture_output=True, text=True, timeout=300)
     assert done.returncode == 0 and "no face in" in done.stderr and done.stdout.strip()
 
 
@@ -196,7 +205,7 @@ def test_python_of_the_readme(tmp_path: Path) -> None:
     readme = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     shutil.copy(PHOTO, tmp_path / "photo.jpg")
-    done = subprocess.run([sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, "-c", SHORT + block], cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("1 happy ") and len(done.stdout.splitlines()) >= 3
 

@@ -53,7 +53,7 @@ faces = affectrt.Face(color=first["color"], landmarks=True, blendshapes=True)(fr
 feeling = affectrt.TextEmotion()("I finally passed the exam!")
 bot = affectrt.Companion()
 bot.see(frame, color=first["color"])
-answer = "".join(str(piece) for piece in bot.reply("I finally passed!"))
+answer = "".join(str(piece) for piece in bot.reply("I finally passed!", max_tokens=24))
 import time; time.sleep(6)  # what reports home does so after a while, from a thread of its own
 print(f"faces={len(faces)} label={feeling.label} answered={bool(answer)} sockets={events}")
 """
@@ -78,19 +78,32 @@ def test_import_loads_nothing_heavy() -> None:
     assert time.perf_counter() - started < 5
 
 
+def strace_works() -> bool:
+    return shutil.which("strace") is not None and run("strace", "-o", os.devnull, "true").returncode == 0
+
+
+# A machine may lack strace; CI may not.
+STRACE = bool(os.environ.get("CI")) or strace_works()
+
+
+def traced(log: Path) -> tuple[str, ...]:
+    return ("strace", "-f", "-qq", "-e", "trace=socket,connect,bind,sendto", "-o", str(log))
+
+
 @pytest.fixture(scope="module")
-def pulled() -> None:
-    """The dialogue pack's weights are in the cache."""
+def work(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """All the work, once, with the dialogue pack's weights in the cache: what it printed, and the kernel's log where there is strace."""
     from affectrt.packs import DEFAULTS, pull
 
     pull(DEFAULTS["dialogue"])
-
-
-@pytest.mark.usefixtures("pulled")
-def test_no_socket_is_used_after_pull() -> None:
-    done = run(sys.executable, "-c", WORK)
+    log = tmp_path_factory.mktemp("strace") / "trace"
+    done = run(*(traced(log) if STRACE else ()), sys.executable, "-c", WORK)
     assert done.returncode == 0, done.stderr
-    assert re.fullmatch(r"faces=[1-9]\d* label=\w+ answered=True sockets=\[\]", done.stdout.strip()), done.stdout
+    return done.stdout.strip(), log
+
+
+def test_no_socket_is_used_after_pull(work: tuple[str, Path]) -> None:
+    assert re.fullmatch(r"faces=[1-9]\d* label=\w+ answered=True sockets=\[\]", work[0]), work[0]
 
 
 def test_the_watch_sees_a_socket() -> None:
@@ -101,20 +114,12 @@ def test_the_watch_sees_a_socket() -> None:
     assert "socket.connect" in run(sys.executable, "-c", watch).stdout
 
 
-def strace_works() -> bool:
-    return shutil.which("strace") is not None and run("strace", "-o", os.devnull, "true").returncode == 0
-
-
-# Native code escapes Python's audit hook, not the kernel's. A machine may lack strace; CI may not.
-@pytest.mark.skipif(not os.environ.get("CI") and not strace_works(), reason="strace is not installed, or may not trace here")
-@pytest.mark.usefixtures("pulled")
-def test_no_network_call_reaches_the_kernel(tmp_path: Path) -> None:
+# Native code escapes Python's audit hook, not the kernel's.
+@pytest.mark.skipif(not STRACE, reason="strace is not installed, or may not trace here")
+def test_no_network_call_reaches_the_kernel(work: tuple[str, Path], tmp_path: Path) -> None:
     log = tmp_path / "trace"
-    strace = ("strace", "-f", "-qq", "-e", "trace=socket,connect,bind,sendto", "-o", str(log))
-    seen = run(*strace, sys.executable, "-c", "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect(('127.0.0.1', 9))")
+    connect = "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect(('127.0.0.1', 9))"
+    seen = run(*traced(log), sys.executable, "-c", connect)
     assert seen.returncode == 0, seen.stderr
     assert "AF_INET" in log.read_text()
-
-    done = run(*strace, sys.executable, "-c", WORK)
-    assert done.returncode == 0, done.stderr
-    assert [line for line in log.read_text().splitlines() if "AF_INET" in line or "AF_UNIX" in line] == []
+    assert [line for line in work[1].read_text().splitlines() if "AF_INET" in line or "AF_UNIX" in line] == []

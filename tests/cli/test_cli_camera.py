@@ -25,6 +25,7 @@ class TestSource(Camera):
         return av.open(SOURCE if index == 0 else "testsrc=size=64x64:rate=20:duration=0.2", format="lavfi")
 
 
+@pytest.mark.alone
 def test_only_the_newest_frame_is_looked_at() -> None:
     with TestSource(0) as camera:
         frames = iter(camera)

@@ -86,6 +86,7 @@ def test_rapl_counts_joules_over_the_counters_end(tmp_path: Path) -> None:
     assert meter.joules() == pytest.approx(5.0)
 
 
+@pytest.mark.alone
 def test_a_jetsons_power_sensor_is_added_up(tmp_path: Path) -> None:
     sensor = tmp_path / "sys/bus/i2c/drivers/ina3221/1-0040/hwmon/hwmon1"
     sensor.mkdir(parents=True)

@@ -122,6 +122,7 @@ def test_cancelled_while_talking(chat):
     assert chat.reply("And then?", max_tokens=3).read()
 
 
+@pytest.mark.alone
 def test_cancelled_in_the_middle_of_the_prompt(dialogue):
     chat = dialogue.conversation("You are a kind friend.")
     chat.reply("Hello!", max_tokens=4).read()
@@ -221,6 +222,7 @@ def test_eight_threads_with_a_conversation_each(dialogue):
         assert together[i][0] == together[i][1]
 
 
+@pytest.mark.alone
 def test_the_interpreter_is_free_while_the_model_thinks(dialogue):
     chat = dialogue.conversation("You are a kind friend.")
     reply = chat.reply(LONG * 20, max_tokens=1)

@@ -18,11 +18,13 @@ launches; what must see no driver, or another, runs in a process of its own with
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import hashlib
 import json
 import os
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -61,6 +63,16 @@ class Call:
     result: int
 
 
+@contextmanager
+def one_process_at_a_time(folder: Path) -> Iterator[None]:
+    """Make the folder, and keep other processes of the tests from building in it: they would build the same."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@one_process_at_a_time(CACHE)
 def compile_cached(name: str, sources: list[Path], flags: list[str]) -> Path:
     """Compile C++ sources into one file, again only when one of them, a header or the flags have changed. Returns its path.
 
@@ -72,7 +84,6 @@ def compile_cached(name: str, sources: list[Path], flags: list[str]) -> Path:
     common = hashlib.sha256(repr((compiler, flags)).encode())
     for path in headers:
         common.update(path.read_bytes())
-    CACHE.mkdir(parents=True, exist_ok=True)
     include = CACHE / "include"
     include.mkdir(exist_ok=True)
     if not (include / "affectrt").exists():
@@ -92,7 +103,7 @@ def compile_cached(name: str, sources: list[Path], flags: list[str]) -> Path:
 
 
 def _run(command: list[str], out: Path) -> None:
-    # Under a name of its own first: two test processes may build at the same time.
+    # Under a name of its own first: a build that is stopped leaves nothing that looks whole.
     partial = out.with_name(f"{out.name}.{os.getpid()}")
     done = subprocess.run([*command, str(partial)], capture_output=True, text=True, check=False)
     if done.returncode:

@@ -40,6 +40,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import fake_cuda
+
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".cache" / "fake_ort"
 HERE = ROOT / "tests" / "fake_ort"
@@ -72,6 +74,7 @@ def real_library() -> Path:
     raise RuntimeError("expected the package onnxruntime with its library, found none")
 
 
+@fake_cuda.one_process_at_a_time(CACHE)
 def compile_library(name: str, sources: Sequence[Path]) -> Path:
     """Compile C++ sources into a library, again only when one of them, a header or the compiler has changed. Returns its path.
 
@@ -90,10 +93,10 @@ def compile_library(name: str, sources: Sequence[Path]) -> Path:
     if library in _failed:  # told to the first test; the others do not compile for it again
         raise RuntimeError(f"{library.name}: could not be compiled, see the first error")
     include = CACHE / "include"
-    include.mkdir(parents=True, exist_ok=True)
+    include.mkdir(exist_ok=True)
     if not (include / "affectrt").exists():
         (include / "affectrt").symlink_to(ROOT / "csrc")
-    # Under a name of its own first: two test processes may build at the same time.
+    # Under a name of its own first: a build that is stopped leaves nothing that looks whole.
     partial = library.with_name(f"{library.name}.{os.getpid()}")
     command = [compiler, "-std=c++20", "-Wall", "-Wextra", "-Wshadow", "-Werror", "-O0", "-fPIC", "-shared", f"-I{include}"]
     command += [*map(str, sources), "-ldl", "-pthread", "-o", str(partial)]

@@ -242,7 +242,9 @@ CASES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("manifest", "path", "value", "said"), CASES, ids=[f"{c[0]}-{c[1]}-{str(c[2])[:30]}" for c in CASES])
+@pytest.mark.parametrize(
+    ("manifest", "path", "value", "said"), CASES, ids=[f"{c[0]}-{c[1]}-{'dropped' if c[2] is DROP else str(c[2])[:30]}" for c in CASES]
+)
 def test_each_rule_broken_once(manifest, path, value, said):
     with pytest.raises(PackError, match=said) as caught:
         _core.parse_manifest(changed(manifest, path, value))

@@ -231,6 +231,7 @@ def test_eight_threads_share_one_pipeline(astronaut, each_in_a_thread):
     each_in_a_thread(lambda frame: face(frame, 0)[0].raw_probs, frames, repeats=8)
 
 
+@pytest.mark.alone
 def test_the_interpreter_runs_on_during_a_call(astronaut):
     """A thread that counts gets on while a large frame is looked at: the lock is not held."""
     face = art.Face(color="rgb8", landmarks=True)
