@@ -33,7 +33,7 @@ help:
 demo: setup
 	$(BIN)/affectrt demo
 
-# Each process holds PyTorch and the models, up to 2 GB: not more than four. PYTEST_ARGS="-n 0" runs all in one.
+# Each process holds PyTorch and the models, up to 3 GB: not more than four. PYTEST_ARGS="-n 0" runs all in one.
 test: setup-test
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,9 @@ def test_stages_lie_within_the_whole(record: dict[str, Any]) -> None:
     assert latency["detect"]["p50"] + latency["expression"]["p50"] < latency["end_to_end"]["max"]
     assert "1 face" in record["subject"]["input"] and "640x480" in record["subject"]["input"]
     assert record["throughput_per_s"] == pytest.approx(1000 / latency["end_to_end"]["mean"], rel=0.2)
-    assert 20 < record["memory_mb"]["before"] < record["memory_mb"]["peak"] < 2000
+    # The peak is that of the process, whatever tests ran in it before. The kernel tells it in another place too, to some pages.
+    most_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1.024e-3
+    assert 20 < record["memory_mb"]["before"] < record["memory_mb"]["peak"] < 1.02 * most_mb
     assert (record["energy"]["joules"] is None) == bool(record["energy"]["why_not"])
 
 
