@@ -3,6 +3,10 @@ a prompt has the tokens that transformers gives it."""
 
 from __future__ import annotations
 
+import os
+import struct
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +16,7 @@ import transformers
 from affectrt.dialogue import Dialogue, Grammar
 from affectrt.dialogue.conditioning import TASKS
 from affectrt.dialogue.template import Message
+from affectrt.errors import PackError
 from affectrt_export.gguf.convert import convert
 
 KINDS = ("smollm", "qwen2", "llama-bpe", "sentencepiece")
@@ -54,3 +59,49 @@ def test_a_prompt_has_the_tokens_that_transformers_gives_it(drawn: tuple[Path, P
             expected = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, return_dict=False)
             ours = list(model._runtime.template.prompt([Message(role, text) for role, text in talk]).tokens)
             assert ours == ([model._runtime.model.bos] if model._runtime.model.adds_bos else []) + expected
+
+
+FLIPS = """
+import random, sys, warnings
+from affectrt.dialogue import Dialogue
+from affectrt.errors import EngineError, PackError
+warnings.simplefilter("ignore")
+source, target = sys.argv[1:]
+data, chance, ends = open(source, "rb").read(), random.Random(3), set()
+for i in range(150):
+    spoilt = bytearray(data)
+    spoilt[chance.randrange(4, (2500, 25000, len(data))[i % 3])] ^= 1 << chance.randrange(8)
+    open(target, "wb").write(spoilt)
+    try:
+        with Dialogue(target, allow_unverified=True, threads=1, context_tokens=128, device="cpu") as model:
+            model.conversation("Be kind.").reply("Hello.", max_tokens=3, seed=1).read()
+        ends.add("ok")
+    except (EngineError, PackError, ValueError) as error:
+        ends.add(type(error).__name__)
+print(sorted(ends))
+"""
+
+
+@pytest.mark.parametrize("drawn", ["smollm"], indirect=True)
+def test_a_flipped_bit_is_an_error_or_none_and_never_the_end_of_the_process(drawn: tuple[Path, Path], tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FLIPS, str(drawn[1]), str(tmp_path / "spoilt.gguf")],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, "GGML_NO_BACKTRACE": "1"},
+    )
+    assert done.returncode == 0, done.stderr[-500:]
+    assert {"EngineError", "PackError", "ok"} <= set(eval(done.stdout))
+
+
+@pytest.mark.parametrize("drawn", ["smollm"], indirect=True)
+def test_a_token_that_is_there_twice_is_refused(drawn: tuple[Path, Path], tmp_path: Path) -> None:
+    """llama.cpp ends the process at it."""
+    first, second = (struct.pack("<Q", 1) + word for word in (b"A", b"B"))
+    data = drawn[1].read_bytes()
+    at = data.index(b"tokenizer.ggml.tokens")
+    (tmp_path / "twice.gguf").write_bytes(data[:at] + data[at:].replace(first, second, 1))
+    with pytest.raises(PackError, match=r"twice\.gguf: .*the token 'B' is in its vocabulary twice"):
+        Dialogue(tmp_path / "twice.gguf", allow_unverified=True)

@@ -37,6 +37,9 @@ class BareModel:
         return _GGUF_FILE_TYPES.get(self.metadata.get("general.file_type", -1))
 
 
+TOKENS = "tokenizer.ggml.tokens"
+
+
 def read_bare(path: Path) -> BareModel:
     """Reads the metadata of a .gguf or .onnx file. Raises PackError if it is neither, or ends too early."""
     suffix = path.suffix.lower()
@@ -87,9 +90,12 @@ def _gguf(reader: BinaryIO) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for _ in range(count):
         key = _gguf_text(reader)
-        value = _gguf_value(reader, _number(reader, "<I"))
+        texts: list[str] | None = [] if key == TOKENS else None
+        value = _gguf_value(reader, _number(reader, "<I"), texts)
         if value is not None:
             found[key] = value
+        elif texts and (twice := _first_twice(texts)) is not None:
+            raise ValueError(f"the token {twice!r:.40} is in its vocabulary twice")
     return found
 
 
@@ -100,8 +106,17 @@ def _gguf_text(reader: BinaryIO) -> str:
     return _take(reader, size).decode("utf-8", "replace")
 
 
-def _gguf_value(reader: BinaryIO, kind: int) -> Any:
-    """A text or a number; lists (the vocabulary) are walked over and give None."""
+def _first_twice(texts: list[str]) -> str | None:
+    seen = set[str]()
+    for text in texts:
+        if text and text in seen:
+            return text
+        seen.add(text)
+    return None
+
+
+def _gguf_value(reader: BinaryIO, kind: int, texts: list[str] | None = None) -> Any:
+    """A text or a number; lists (the vocabulary) are walked over and give None. `texts` takes those of a list."""
     if kind in _GGUF_SCALARS:
         return _number(reader, _GGUF_SCALARS[kind])
     if kind == _GGUF_TEXT:
@@ -115,7 +130,9 @@ def _gguf_value(reader: BinaryIO, kind: int) -> Any:
         reader.seek(struct.calcsize(_GGUF_SCALARS[inner]) * count, 1)
     else:
         for _ in range(count):
-            _gguf_value(reader, inner)
+            text = _gguf_value(reader, inner)
+            if texts is not None:
+                texts.append(text)
     return None
 
 
