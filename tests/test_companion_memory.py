@@ -345,11 +345,12 @@ def test_a_face_tells_what_was_felt_at_neutral_words(start):
 def test_small_talk_reminds_of_nothing(start):
     clock = Clock()
     bot = start(clock)
-    for i, text in enumerate(("Hello there.", "Yes.", "I live in Lisbon.")):
+    for i, text in enumerate(("Hello there.", "Yes.", "I live in Lisbon.", "Thank you so much, good night!")):
         say(bot, text, (10 + i) * SECOND)
     clock.now_ns += DAY
     bot = start(clock)
     assert say(bot, "Hello there.", 10 * SECOND).memories == ()
+    assert say(bot, "Thank you very much!", 10 * SECOND).memories == ()  # felt alike, and nearest in meaning
     assert [hit.memory.text for hit in say(bot, "Do I live in Lisbon?", 11 * SECOND).memories] == ["I live in Lisbon."]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +29,13 @@ _CLEAR = 0.5
 _MOOD_PAUSE_NS = 3_600_000_000_000
 """From one memory that a mood alone brought up to the next: a low mood is not to be fed with one sorrow after the other."""
 _CANDIDATES = 20
+# fmt: off
+_POLITE = frozenset((
+    "again", "bye", "day", "evening", "good", "goodbye", "hello", "hey", "hi", "morning", "much", "night", "no",
+    "oh", "ok", "okay", "please", "so", "thank", "thanks", "very", "yes", "you",
+))
+# fmt: on
+"""Words of greetings and thanks: who says only these tells nothing of themselves, however grateful they sound."""
 _SPARE = 4
 """Looked for beyond `k`, in the place of small talk."""
 
@@ -125,7 +133,8 @@ class Remembrance:
         found = self.store.recall(
             semantic, partner=self.partner, emotion=emotion, combination="S-S", k=_CANDIDATES, candidates=_CANDIDATES, before_ns=before_ns
         )
-        return tuple(hit for hit in found.hits if hit.emotional_distance < self.settings.mood_limit)[:1]
+        alike = (hit for hit in found.hits if hit.emotional_distance < self.settings.mood_limit)
+        return tuple(hit for hit in alike if not _small_talk(hit.memory))[:1]
 
     def _near(
         self, semantic: NDArray[np.float32], emotion: NDArray[np.float32] | None, combination: str, limit: float, before_ns: int | None
@@ -165,8 +174,9 @@ class Remembrance:
 
 
 def _small_talk(memory: Memory) -> bool:
-    """A greeting, a yes or a no: it is near to every other, and reminds of nothing."""
-    return memory.kind == "utterance" and len(memory.text.split()) < 4 and not any(memory.emotion)
+    """A greeting, thanks, a yes or a no: it is near to every other, and reminds of nothing."""
+    words = re.findall(r"[^\W\d_]+", memory.text.lower())
+    return memory.kind == "utterance" and (_POLITE.issuperset(words) or (len(words) < 4 and not any(memory.emotion)))
 
 
 def _when(today: datetime.date, day: datetime.date) -> str:
