@@ -81,6 +81,7 @@ def test_what_was_said_in_sadness_comes_back_with_the_mood(start):
     bot = start(clock)
     trace = say(bot, "I feel so alone today.", 5 * SECOND)  # another monotonic clock, as after a restart
     assert [hit.memory.text for hit in trace.memories] == ["My dog Bruno died last week."]
+    assert list(trace.stages_ms) == ["guard", "text", "recall", "prompt", "remember"]
     assert trace.memories[0].emotional_distance < 0.1
     first, second, third = trace.note.split("\n")
     assert first == 'You remember that I said yesterday, feeling sad: "My dog Bruno died last week."'

@@ -92,6 +92,15 @@ def test_a_stimulus_stands_behind_the_persona(dialogue):
         Companion(face=False, text=False, dialogue=dialogue, stimulus="EP09")
 
 
+def test_each_stage_is_timed_and_any_may_be_absent(dialogue):
+    bot = Companion(face=False, text=Reader(*SAD), dialogue=dialogue)
+    whole = bot.reply("I am sad.", SECOND, max_tokens=2).trace.stages_ms
+    assert list(whole) == ["guard", "text", "prompt"] and all(0 < spent < 60_000 for spent in whole.values())
+    bare = Companion(face=False, text=False, dialogue=dialogue, on_crisis=False, strategy=False)
+    assert list(bare.reply("I am sad.", SECOND, max_tokens=2).trace.stages_ms) == ["prompt"]
+    assert list(bot.reply("I want to kill myself.", SECOND).trace.stages_ms) == ["guard", "text"]
+
+
 def test_sampling_of_ones_own(dialogue):
     bot = Companion(face=False, text=False, dialogue=dialogue, sampling=Sampling(max_tokens=3))
     reply = bot.reply("Hello.", SECOND)

@@ -122,6 +122,7 @@ def _figures(reply: CompanionReply) -> dict[str, Any]:
         "guard": [crisis.category for crisis in reply.trace.crises],
         "strategy": reply.trace.plan.strategy.value if reply.trace.plan is not None else None,
         "expression": reply.expression.name,
+        "stages_ms": dict(reply.trace.stages_ms),
         "ttft_ms": stats.ttft_ms,
         "decode_tok_s": stats.decode_tok_s,
         "prompt_tokens": stats.prompt_tokens,

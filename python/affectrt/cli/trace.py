@@ -30,6 +30,7 @@ def told(bot: Companion, reply: CompanionReply) -> str:
     before = f"{len(trace.turns)} earlier turns" + (f", and of those before {one_line(trace.summary, _WIDTH)!r}" if trace.summary else "")
     rest = reply.stats.prompt_tokens - sum(costs.values())
     lines.append(f"  {'the rest':<9} {rest:>4} tokens         {before}; the marks of the template")
+    lines.append("  before    " + ", ".join(f"{stage} {spent:.1f} ms" for stage, spent in reply.trace.stages_ms.items()))
     same = PromptTrace.from_json(trace.to_json()).sha256 == trace.sha256
     lines.append(f"  trace {trace.sha256}, built anew: {'the same' if same else 'NOT the same'}")
     return "\n".join(lines)

@@ -17,6 +17,7 @@ from affectrt.companion.person import Person
 from affectrt.companion.prompting import PlansStrategy, Prompting, audited, trace_of
 from affectrt.companion.recollection import RecallSettings, Recollection, Remembrance
 from affectrt.companion.reply import AsyncCompanionReply, CompanionReply
+from affectrt.companion.stages import Stages
 from affectrt.companion.state import CompanionState, Impression, Trace
 from affectrt.companion.talk import Talk
 from affectrt.dialogue import Conversation, Dialogue
@@ -232,8 +233,13 @@ class Companion:
 
     def _answer(self, person: Person, text: str, stamp: int, seed: int | None, max_tokens: int | None) -> CompanionReply:
         check_text(text, "text")
-        decision = person.guard.before(text, partner=person.name) if self._on_crisis is not False else Decision.go()
-        observation = self.text(text, stamp) if self.text is not None else None
+        stages, decision, observation, heard = Stages(), Decision.go(), None, None
+        if self._on_crisis is not False:
+            with stages("guard"):
+                decision = person.guard.before(text, partner=person.name)
+        if self.text is not None:
+            with stages("text"):
+                observation = self.text(text, stamp)
         if observation is not None and self._abstains("text", observation.confidence):
             observation = None
         read = Impression.of(observation, stamp) if observation is not None else None
@@ -244,22 +250,25 @@ class Companion:
                 person.mood.add(Evidence.of(replace(observation, stamp_ns=stamp)))
             state = self._summary(person, stamp)
         if decision.action != "go":
-            return CompanionReply(Spoken(decision.text), Trace(None, state, crises=decision.crises))
-        remembrance = person.remembrance if person.remembrance is not None and person.remembrance.allowed else None
-        heard = remembrance.recall(text, state.affect, person.before_ns()) if remembrance is not None else None
-        plan = self._prompting.plan(person, state, text)
-        prompt = self._prompting.assemble(text, state, read, heard.layer if heard is not None else None, plan)
+            return CompanionReply(Spoken(decision.text), Trace(None, state, crises=decision.crises, stages_ms=stages.spent_ms))
+        if person.remembrance is not None and person.remembrance.allowed:
+            with stages("recall"):
+                heard = person.remembrance.recall(text, state.affect, person.before_ns())
+        with stages("prompt"):
+            plan = self._prompting.plan(person, state, text)
+            prompt = self._prompting.assemble(text, state, read, heard.layer if heard is not None else None, plan)
         reply = person.conversation.reply(prompt.words, note=prompt.note, seed=seed, max_tokens=max_tokens)
         if heard is not None:
             try:
-                self._keep(person, text, heard, emotion_of_moment(state.affect, observation))
+                with stages("remember"):
+                    self._keep(person, text, heard, emotion_of_moment(state.affect, observation))
             except BaseException:
                 reply.close()
                 raise
         if plan is not None:
             person.strategies.append(plan.strategy)
         told = functools.partial(trace_of, prompt, reply, self.dialogue)
-        trace = Trace(None, state, heard.hits if heard is not None else (), decision.crises, plan)
+        trace = Trace(None, state, heard.hits if heard is not None else (), decision.crises, plan, stages.spent_ms)
         if self.policy is None:
             return CompanionReply(reply, trace, told)
         guarded = GuardedReply(reply, person.conversation, person.guard, person.name, lambda: audited(told()))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from affectrt.affect import AffectState
 from affectrt.dialogue.guard import Crisis
@@ -89,6 +90,9 @@ class Trace:
     """What the guard found in the person's words."""
     plan: Plan | None = None
     """The strategy that the model was told to take, and why; None if it was left to the model."""
+    stages_ms: Mapping[str, float] = field(default_factory=dict)
+    """What was done before the model was asked, and how long it took: "guard", "text", "recall", "prompt", "remember"; what there is not
+    is not in it. `stats.ttft_ms` goes on from there."""
 
     @property
     def system(self) -> str | None:
