@@ -237,6 +237,12 @@ def test_what_was_said_without_consent_is_not_kept(start):
     policy.grant("memory", partner="anna")
     say(bot, "Now you may.")
     assert start().conversation.turns == ()
+    bot = start(policy=policy)
+    bot.reply("I have begun to say", SECOND).close()
+    policy.withdraw("memory", partner="anna")
+    say(bot, SAID[1])  # has the number of the turn that was cancelled
+    policy.grant("memory", partner="anna")
+    assert start().conversation.turns == ()
 
 
 def test_an_answer_that_still_runs_costs_the_cache_alone(start, caplog):

@@ -258,7 +258,9 @@ class Companion:
             plan = self._prompting.plan(person, state, text)
             prompt = self._prompting.assemble(text, state, read, heard.layer if heard is not None else None, plan)
         reply = person.conversation.reply(prompt.words, note=prompt.note, seed=seed, max_tokens=max_tokens)
-        if heard is not None:
+        if heard is None:
+            person.said_ns.pop(len(person.conversation.turns), None)  # that of a cancelled turn, whose number this one has
+        else:
             try:
                 with stages("remember"):
                     self._keep(person, text, heard, emotion_of_moment(state.affect, observation))
