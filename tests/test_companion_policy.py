@@ -122,6 +122,17 @@ def test_the_machine_says_that_it_is_one_and_how_often(dialogue):
     assert "machine" not in Companion(face=False, text=False, dialogue=dialogue).reply("Hello there.", 0, max_tokens=3).read()
 
 
+def test_an_answer_that_was_never_begun_takes_no_disclosure_away(dialogue, tmp_path):
+    log = AuditLog(tmp_path / "audit.jsonl")
+    bot = Companion(face=False, text=False, dialogue=dialogue, policy=Policy(disclose_every=3, audit=log))
+    given_up = bot.reply("Hello there.", 0, max_tokens=3)
+    given_up.close()
+    assert given_up.read() == ""
+    assert ["machine" in bot.reply("Hello there.", i * SECOND, max_tokens=3).read() for i in range(3)] == [True, False, False]
+    told = [(event.kind, event.facts["turn"]) for event in log.events() if event.kind != "opened"]
+    assert told == [("disclosed", 0), ("reply", 0), ("reply", 1), ("reply", 2)]
+
+
 def test_consent_is_asked_for_by_what_is_loaded_here(dialogue, tmp_path):
     pull(DEFAULTS["text-embedding"])
     policy = Policy.strict()

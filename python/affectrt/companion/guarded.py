@@ -18,18 +18,19 @@ class GuardedReply(Iterator[str]):
     def __init__(
         self, reply: Reply, conversation: Conversation, guard: Guard, partner: str | None, content: Callable[[], Mapping[str, str]]
     ) -> None:
-        """Counts as a turn of the guard. `content`: what of the prompt the audit log takes digests of."""
+        """Counts as a turn of the guard once its first piece is asked for. `content`: what of the prompt the audit log takes digests of."""
         self._reply, self._conversation = reply, conversation
         self._guard, self._partner, self._content = guard, partner, content
-        self._before = guard.turn(partner=partner)
         self._said_before = ""
         self._stream = guard.stream(reply, partner=partner)
-        self._over = False
+        self._begun = self._over = False
 
     def __next__(self) -> str:
-        if self._before is not None:
-            self._said_before, self._before = f"{self._before} ", None
-            return self._said_before
+        if not (self._begun or self._over):
+            self._begun, words = True, self._guard.turn(partner=self._partner)
+            if words is not None:
+                self._said_before = f"{words} "
+                return self._said_before
         try:
             return next(self._stream)
         except StopIteration:
@@ -59,7 +60,8 @@ class GuardedReply(Iterator[str]):
         if not self._over:
             self._over = True
             self._conversation.amend(self._reply.text, self._stream.text)
-            self._guard.replied({**self._content(), "answer": self.text}, partner=self._partner)
+            if self._begun:
+                self._guard.replied({**self._content(), "answer": self.text}, partner=self._partner)
 
     @property
     def text(self) -> str:

@@ -99,10 +99,10 @@ class ServedReply(GuardedReply):
     """An answer behind the guard."""
 
     def __init__(self, reply: Reply, conversation: Conversation, heard: Heard) -> None:
-        """Counts as a turn of the guard, which there must be."""
+        """There must be a guard."""
         assert heard.guard is not None
         super().__init__(reply, conversation, heard.guard, None, heard.content)
-        self._disclosed, self._crises = self._before is not None, heard.decision.crises
+        self._crises = heard.decision.crises
 
     @property
     def stats(self) -> ReplyStats:
@@ -112,7 +112,7 @@ class ServedReply(GuardedReply):
     @property
     def told(self) -> dict[str, Any]:
         """What a client is told of it, so far."""
-        return _told(self._crises, disclosed=self._disclosed, claims=self.claims)
+        return _told(self._crises, disclosed=bool(self._said_before), claims=self.claims)
 
 
 class SpokenReply:
