@@ -135,6 +135,12 @@ def test_a_template_that_fails_in_any_way_is_an_error_of_ours(part):
         ChatTemplate(CHATML + part, Letters(["<s>", "<e>"]))
 
 
+def test_a_template_that_writes_without_end_is_stopped_while_it_writes():
+    long = "{% for i in range(9999) %}{% for j in range(999) %}xxxx{% endfor %}{% endfor %}{{ raise_exception('too late') }}"
+    with pytest.raises(EngineError, match="at most 1048576 characters"):
+        ChatTemplate(CHATML + long, Letters(["<s>", "<e>"]))
+
+
 def test_a_template_that_fails_later_is_an_error_of_the_reply_and_the_conversation_goes_on(dialogue_pack, dialogue):
     limit = "{% if messages | length > 4 %}{{ raise_exception('two turns are enough') }}{% endif %}"
     with Dialogue(

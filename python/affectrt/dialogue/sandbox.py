@@ -1,7 +1,8 @@
 """Chat templates as the programs that they are: run in Jinja's sandbox, and whatever goes wrong in one is a `TemplateError`.
 
-A template comes with the model's file. It reaches no file and no Python object, and makes no long text; one that counts for ever in loops
-is not stopped.
+A template comes with the model's file. It reaches no file and no Python object, writes no long text, and the plainest ways to fill the
+memory ("x" * 10**9) are refused. One that means to fill it, by filters or by doubling a text in loops, or that counts for ever, is not
+stopped: a model's file from nowhere is to be tried where that does no harm.
 """
 
 from __future__ import annotations
@@ -35,12 +36,14 @@ class Renderer:
     def render(self, messages: Sequence[Mapping[str, str]]) -> str:
         """The text for some messages and the opening of an answer. Raises TemplateError."""
         try:
-            text: str = self._template.render(messages=list(messages), add_generation_prompt=True, **self._names)
+            text = ""
+            for piece in self._template.generate(messages=list(messages), add_generation_prompt=True, **self._names):
+                text += piece
+                if len(text) > LONGEST:
+                    raise TemplateError(f"expected at most {LONGEST} characters, got more")
+            return text
         except Exception as error:  # a program of somebody else's: it may fail in any way
             raise TemplateError(_reason(error)) from error
-        if len(text) > LONGEST:
-            raise TemplateError(f"expected at most {LONGEST} characters, got {len(text)}")
-        return text
 
 
 def _reason(error: Exception) -> str:
