@@ -232,11 +232,12 @@ def test_companion_example() -> None:
 def test_talk_example_remembers_over_two_runs(tmp_path: Path) -> None:
     command = [sys.executable, str(EXAMPLES / "python" / "talk.py"), str(tmp_path / "robot.db")]
     told = "My dog Bruno died last week.\n\n"
-    for partner, said, side in (
+    for partner, said, *sides in (
         ("anna", told, "remembers 0"),
         ("anna", "I miss my dog Bruno.\n", "remembers"),
-        ("ben", "I miss my dog.\n", "remembers 0"),
+        ("ben", "I miss my dog.\nI want to kill myself.\n", "remembers 0", "the guard, remembers 0"),
     ):
         done = subprocess.run([*command, partner], input=said, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
-        assert done.stdout.strip() and done.stderr.count("remembers") == 1 and side in done.stderr
+        assert done.stdout.strip()
+        assert all(side in line for side, line in zip(sides, re.findall(".*remembers.*", done.stderr), strict=True))

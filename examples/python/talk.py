@@ -9,4 +9,5 @@ with affectrt.Companion(face=False, memory=sys.argv[1], partner=sys.argv[2]) as 
         reply = bot.reply(line)
         for piece in reply:
             print(piece, end="", flush=True)
-        print(f"\n  ({bot.state.label}, {reply.trace.plan.strategy}, remembers {len(reply.trace.memories)})", file=sys.stderr)
+        how = reply.trace.plan.strategy if reply.trace.plan else "the guard"  # which answers words of a crisis
+        print(f"\n  ({bot.state.label}, {how}, remembers {len(reply.trace.memories)})", file=sys.stderr)
