@@ -32,7 +32,8 @@ class Message:
     """"system", "user" or "assistant"."""
     content: str
     tokens: tuple[int, ...] | None = None
-    """The tokens that the model itself wrote for `content`: they go back as they were, so that the cache still fits."""
+    """The tokens that the model itself wrote for `content`: they go back as they were, so that the cache still fits, unless the template
+    speaks with one of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ class ChatTemplate:
                 continue
             if part.role == "user" and system_length < 0:
                 system_length = len(tokens)  # `plain` may still hold the start of this chunk: it belongs to the user's
-            if part.tokens is not None:
+            if part.tokens is not None and self._spoken().isdisjoint(part.tokens):
                 flush()
                 tokens.extend(part.tokens)
             else:
