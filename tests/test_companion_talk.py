@@ -12,6 +12,7 @@ import affectrt as art
 import numpy as np
 import pytest
 from affectrt.companion import Companion, seal
+from affectrt.companion.recollection import RecallSettings
 from affectrt.companion.talk import CACHE, TALK, VERSION, KeptTalk
 from affectrt.dialogue import Dialogue, Past, Turn
 from affectrt.dialogue.strategy import Strategy
@@ -192,6 +193,33 @@ def test_what_is_forgotten_takes_the_talks_along(start, tmp_path):
     bot.meet("anna")
     say(bot, "And again.")
     assert [turn.user for turn in start().conversation.turns] == ["And again."]
+
+
+def test_what_is_forgotten_while_it_is_kept_is_not_in_the_file(start, tmp_path):
+    bot = start()
+    say(bot, SAID[1])
+    conversation = bot.conversation
+    conversation.export_cache = lambda **_: bot.forget("anna") and None  # as another thread may, while this one saves
+    bot.meet("ben")
+    assert all(b"zirkon" not in file.read_bytes() for file in tmp_path.iterdir())
+
+
+def test_what_is_recalled_while_it_is_erased_is_not_kept(start, tmp_path, monkeypatch):
+    say(start(), SAID[1])
+    bot = start(persona="calm", recall=RecallSettings(semantic_limit=2.0))  # another talk, that remembers the words
+    begun, erase = [], bot.memory.erase_partner
+
+    def erasing(partner):
+        begun.append(bot.reply("In Lisbon my sister keeps it.", SECOND, max_tokens=3))  # as another thread may
+        return erase(partner)
+
+    monkeypatch.setattr(bot.memory, "erase_partner", erasing)
+    assert bot.forget() == 2
+    assert "zirkon in Lisbon" in begun[0].trace.note
+    begun[0].read()
+    say(bot, "Good evening to you.")
+    start.stop()
+    assert all(b"zirkon" not in file.read_bytes() for file in tmp_path.iterdir())
 
 
 def test_a_talk_in_which_something_was_erased_by_another_is_not_kept(start, tmp_path, clock):

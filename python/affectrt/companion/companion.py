@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import threading
@@ -29,6 +30,7 @@ from affectrt.dialogue.spoken import Spoken
 from affectrt.dialogue.strategy import Planner
 from affectrt.dialogue.text import check_text
 from affectrt.engine import ProviderSpec
+from affectrt.errors import EngineError
 from affectrt.expression import NEUTRAL, answer_to
 from affectrt.memory import MemoryStore
 from affectrt.memory.items import check_partner
@@ -349,8 +351,10 @@ class Companion:
                     person.mood, person.seen, person.read = person.mood.anew(), None, None
         erased = self.memory.erase_partner(name) if self.memory is not None else ()
         for person in reset:
-            if person.talk is not None:
-                person.talk.begin_anew()
+            with contextlib.suppress(EngineError):  # who speaks already may be told of what was being erased: that talk is not kept
+                person.reset()
+                if person.talk is not None:
+                    person.talk.begin_anew()
         return len(erased)
 
     def close(self) -> None:

@@ -40,7 +40,7 @@ class Person:
     def before_ns(self) -> int | None:
         """From when on the model still sees what was said, by the wall clock; None if it sees nothing."""
         first = len(self.conversation.turns) - self.conversation.turns_in_context
-        return min((said for turn, said in self.said_ns.items() if turn >= first), default=None)
+        return min((said for turn, said in tuple(self.said_ns.items()) if turn >= first), default=None)
 
     def reset(self) -> None:
         """Forget the conversation. Raises EngineError while a reply runs."""

@@ -133,10 +133,12 @@ class Talk:
         Raises:
             StoreError: The store cannot be written for another reason.
         """
+        mark = self._mark  # before all that is read: another thread may erase it meanwhile, and begin anew
         past = person.conversation.past
         if past == (self._cached if cache else self._kept) or not self._allowed:
             return
-        times = [person.said_ns[turn] for turn in range(len(past.turns)) if turn in person.said_ns]
+        said = dict(person.said_ns)
+        times = [said[turn] for turn in range(len(past.turns)) if turn in said]
         if len(times) < len(past.turns):  # something was said without consent
             return
         values: dict[str, bytes | None] = {TALK: None, CACHE: None} if cache or not past.turns else {}
@@ -146,7 +148,7 @@ class Talk:
             if cache:
                 values[CACHE] = self._cache(person.conversation, MAX_BLOB_BYTES - len(talk))
         try:
-            self._store.save_blobs(values, partner=self._partner, stamp_ns=min(times, default=None), version=VERSION, mark=self._mark)
+            self._store.save_blobs(values, partner=self._partner, stamp_ns=min(times, default=None), version=VERSION, mark=mark)
         except StoreError as error:
             if error.reason not in ("busy", "full"):
                 raise
