@@ -128,6 +128,19 @@ def test_a_robot_that_was_switched_off_goes_on_before_its_last_turn(start, dialo
         assert say(again, "What is my dog called?").stats.cached_tokens > 0
 
 
+def test_of_a_long_talk_the_last_turns_are_kept(start, dialogue):
+    bot = start()
+    past = Past(tuple(Turn(f"This is number {i}.", "Yes.") for i in range(1000)), 990, "They counted.")
+    bot._person.conversation = dialogue.conversation(bot.conversation.system, turns=past)
+    bot._person.said_ns.update({i: NOON - 1000 + i for i in range(1000)})
+    say(bot, "Where were we?")
+    said = bot.conversation.turns
+    bot = start()
+    assert bot.conversation.turns == said[-50:] and bot.conversation.turns_in_context == 11
+    assert bot.conversation.summary == "They counted." and bot._person.before_ns() == NOON - 10
+    assert past.latest(5) == Past(past.turns[989:], 1, "They counted.") and past.latest(2000) == past
+
+
 def test_after_a_long_pause_only_the_system_message_is_used(start, clock, dialogue):
     say(start(), SAID[0])
     clock.now_ns += 601 * SECOND

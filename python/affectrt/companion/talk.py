@@ -25,6 +25,8 @@ _log = logging.getLogger("affectrt.companion")
 _log.addHandler(logging.NullHandler())
 
 TALK, CACHE, VERSION = "talk", "cache", 1
+MOST_TURNS = 50
+"""Of a talk; more only where the model still sees them: what is written at each turn must not grow with the day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,9 @@ class Talk:
             return
         values: dict[str, bytes | None] = {TALK: None, CACHE: None} if cache or not past.turns else {}
         if past.turns:
-            kept = KeptTalk(person.conversation.system, past, tuple(times), tuple(sorted(person.reminded_of)), tuple(person.strategies))
+            latest = past.latest(MOST_TURNS)
+            times = times[-len(latest.turns) :]
+            kept = KeptTalk(person.conversation.system, latest, tuple(times), tuple(sorted(person.reminded_of)), tuple(person.strategies))
             values[TALK] = talk = kept.to_bytes()
             if cache:
                 values[CACHE] = self._cache(person.conversation, MAX_BLOB_BYTES - len(talk))

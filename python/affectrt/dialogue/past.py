@@ -33,6 +33,11 @@ class Past:
             if not self.left:
                 raise ValueError("summary must be None while no turn has left the context")
 
+    def latest(self, most: int) -> Past:
+        """The last `most` turns, and further ones if the model still sees them or has only a summary of all before."""
+        first = max(0, min(len(self.turns) - most, self.left - (self.summary is not None)))
+        return Past(self.turns[first:], self.left - first, self.summary)
+
 
 def own_tokens(turn: Turn, model: Model) -> tuple[int, ...] | None:
     """The tokens of a turn's answer; None if they spell something else in this model, or hold a control token."""
