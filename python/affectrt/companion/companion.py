@@ -9,11 +9,12 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 from affectrt.affect import Evidence
 from affectrt.companion.guarded import GuardedReply
 from affectrt.companion.mood import Mood, emotion_of_moment
+from affectrt.companion.parts import Parts, ReadsText, SeesFaces
 from affectrt.companion.person import Person
 from affectrt.companion.prompting import PlansStrategy, Prompting, audited, trace_of
 from affectrt.companion.recollection import RecallSettings, Recollection, Remembrance
@@ -29,12 +30,11 @@ from affectrt.dialogue.sampling import Sampling, check_number
 from affectrt.dialogue.spoken import Spoken
 from affectrt.dialogue.strategy import Planner
 from affectrt.dialogue.text import check_text
-from affectrt.engine import ProviderSpec
 from affectrt.errors import EngineError
 from affectrt.expression import NEUTRAL, answer_to
 from affectrt.memory import MemoryStore
 from affectrt.memory.items import check_partner
-from affectrt.perception import Face, FaceObservation, TextEmotion, TextObservation
+from affectrt.perception import Face, FaceObservation, TextEmotion
 from affectrt.perception.face import check_stamp
 from affectrt.policy import Policy, check_policy
 
@@ -43,19 +43,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class SeesFaces(Protocol):
-    """What Companion asks of `face`; `Face` is one."""
-
-    def __call__(self, frame: Any, stamp_ns: int | None = None, *, color: str | None = None) -> list[FaceObservation]: ...  # noqa: D102
-
-
-class ReadsText(Protocol):
-    """What Companion asks of `text`; `TextEmotion` is one."""
-
-    def __call__(self, text: str, stamp_ns: int | None = None) -> TextObservation: ...  # noqa: D102
-
-
-class Companion:
+class Companion(Parts):
     """Sees, reads, remembers, answers. `see` may run in a camera's thread while `reply` runs in another.
 
     It talks with one person at a time, the partner; `meet` says who that is now.
@@ -151,8 +139,8 @@ class Companion:
             if self.memory is not None:
                 self.memory.embed([])  # an encoder that was not pulled is missed now, not in the middle of a talk
                 self.memory.prepare()
-            self.face: SeesFaces | None = (Face(color=color, threads=threads, policy=policy) if face is None else face) or None
-            self.text: ReadsText | None = (TextEmotion(threads=threads, policy=policy) if text is None else text) or None
+            self.face = (Face(color=color, threads=threads, policy=policy) if face is None else face) or None
+            self.text = (TextEmotion(threads=threads, policy=policy) if text is None else text) or None
             self.dialogue = dialogue if dialogue is not None else Dialogue(seed=seed, threads=threads)
             self._people: dict[str, Person] = {}
             self._person = self._of(self._partner)
@@ -377,40 +365,6 @@ class Companion:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
-
-    # ---- what it runs on
-
-    @property
-    def provider(self) -> dict[str, str]:
-        """What each part really runs on: {"face": "CPUExecutionProvider", "text": ..., "dialogue": "llama.cpp/CPU"}.
-
-        In this and the four below a part that is not there is left out, and so is one of your own that does not say.
-        """
-        return self._of_parts("provider")
-
-    @property
-    def device(self) -> dict[str, str]:
-        """The device of each part: the one asked for ("auto", "cpu", "cuda:N"); of the dialogue the one that it runs on."""
-        return self._of_parts("device")
-
-    @property
-    def precision(self) -> dict[str, str]:
-        """The precision of each part: the one asked for; of the dialogue that of the variant."""
-        return self._of_parts("precision")
-
-    @property
-    def providers(self) -> dict[str, tuple[ProviderSpec, ...] | None]:
-        """The ONNX Runtime providers asked for by each part, or None: always None for the dialogue."""
-        return self._of_parts("providers")
-
-    @property
-    def strict(self) -> dict[str, bool]:
-        """Whether falling back was forbidden to each part."""
-        return self._of_parts("strict")
-
-    def _of_parts(self, name: str) -> dict[str, Any]:
-        parts = {"face": self.face, "text": self.text, "dialogue": self.dialogue}
-        return {part: getattr(one, name) for part, one in parts.items() if one is not None and hasattr(one, name)}
 
     @property
     def state(self) -> CompanionState:
