@@ -135,8 +135,13 @@ def test_of_a_long_talk_the_last_turns_are_kept(start, dialogue):
     bot._person.said_ns.update({i: NOON - 1000 + i for i in range(1000)})
     say(bot, "Where were we?")
     said = bot.conversation.turns
+    for _ in range(2):  # kept again, with the summary, what is in it does not become younger
+        bot = start()
+        assert blobs(bot)[0].stamp_ns == NOON - 1000
+        say(bot, "And now?")
+        said += bot.conversation.turns[-1:]
     bot = start()
-    assert bot.conversation.turns == said[-50:] and bot.conversation.turns_in_context == 11
+    assert bot.conversation.turns == said[-50:] and bot.conversation.turns_in_context == 13
     assert bot.conversation.summary == "They counted." and bot._person.before_ns() == NOON - 10
     assert past.latest(5) == Past(past.turns[989:], 1, "They counted.") and past.latest(2000) == past
 

@@ -145,8 +145,10 @@ class Talk:
             return
         values: dict[str, bytes | None] = {TALK: None, CACHE: None} if cache or not past.turns else {}
         if past.turns:
-            latest = past.latest(MOST_TURNS)
+            latest, oldest = past.latest(MOST_TURNS), min(times)
             times = times[-len(latest.turns) :]
+            if latest.summary is not None:  # it holds what was said in all turns before, which count as old as the first of them
+                times[0] = oldest
             kept = KeptTalk(person.conversation.system, latest, tuple(times), tuple(sorted(person.reminded_of)), tuple(person.strategies))
             values[TALK] = talk = kept.to_bytes()
             if cache:
