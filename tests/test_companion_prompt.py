@@ -90,6 +90,8 @@ def test_a_stimulus_stands_behind_the_persona(dialogue):
     assert allowed.conversation.system.endswith(STIMULI["NP01"].text)
     with pytest.raises(TypeError, match="stimulus: expected a Stimulus or None, got str"):
         Companion(face=False, text=False, dialogue=dialogue, stimulus="EP09")
+    with pytest.raises(TypeError, match="strategy: expected a Planner, False or None, got bool"):
+        Companion(face=False, text=False, dialogue=dialogue, strategy=True)
 
 
 def test_each_stage_is_timed_and_any_may_be_absent(dialogue):

@@ -36,9 +36,11 @@ class Prompting:
     """Makes prompts that begin alike: with the persona, and the stimulus if there is one."""
 
     def __init__(self, persona: Persona, stimulus: Stimulus | None, planner: PlansStrategy | None, policy: Policy | None) -> None:
-        """Raises TypeError for what is no Stimulus; PolicyError for a negative one that the policy does not allow."""
+        """Raises TypeError for what is no Stimulus, or plans nothing; PolicyError for a negative one that the policy does not allow."""
         if not (stimulus is None or isinstance(stimulus, Stimulus)):
             raise TypeError(f"stimulus: expected a Stimulus or None, got {type(stimulus).__name__}")
+        if planner is not None and not callable(getattr(planner, "plan", None)):
+            raise TypeError(f"strategy: expected a Planner, False or None, got {type(planner).__name__}")
         self._always: list[Layer] = [PersonaLayer.of(persona)]
         if stimulus is not None:
             self._always.append(stimulus.layer(policy))
