@@ -8,8 +8,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from affectrt.cli.speak import remembered
 from cli_tools import Done
 from PIL import Image
 
@@ -153,3 +155,8 @@ def test_chat_remembers_over_runs(cli: Cli, tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("AFFECTRT_MEMORY_KEY", "a long enough secret")
     done = cli(*said)
     assert done.code == 1 and "error:" in done.err
+
+
+def test_what_a_file_remembers_does_not_steer_the_terminal() -> None:
+    memory = SimpleNamespace(text="I like\n\x1b[2Jsoup.")
+    assert remembered([SimpleNamespace(memory=memory)]) == '; remembers "I like [2Jsoup."'

@@ -54,7 +54,9 @@ def cost(stats: Any) -> str:
 
 def remembered(hits: Any) -> str:
     """`; remembers "My dog died."` for each memory that an answer draws on."""
-    return "".join(f'; remembers "{hit.memory.text}"' for hit in hits)
+    from affectrt.dialogue.prompt import one_line
+
+    return "".join(f'; remembers "{one_line(hit.memory.text)}"' for hit in hits)  # a file may be from elsewhere: no control characters
 
 
 def dim(text: str) -> str:
