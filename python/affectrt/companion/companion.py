@@ -84,7 +84,7 @@ class Companion(Parts):
             partner: With whom it talks, until `meet` says otherwise. Each partner has a conversation, a state and memories of their own.
             recall: What of the memory comes to mind.
             resume_s: With a memory, go on with the conversation of an earlier run if its last words were said at most so many seconds ago,
-                by the wall clock; `close` and `meet` keep it. 0: keep and resume none.
+                by the wall clock. Each turn is kept as the next one begins, all of it by `close` and `meet`. 0: keep and resume none.
             strategy: Chooses one of the eight ways of support for each answer, and tells the model. None plans by rules; False leaves it to
                 the model; or a Planner of your own.
             stimulus: A sentence after the persona, such as `affectrt.dialogue.conditioning.STIMULI["EP09"]`.
@@ -348,7 +348,7 @@ class Companion(Parts):
     def close(self) -> None:
         """Keep the partner's state and what was said since `meet`, and close the memory that was opened here.
 
-        Dropping a Companion without it loses no memory, but the conversation.
+        Dropping a Companion without it loses no memory, but the last turn of the talk, and what was evaluated for it.
         """
         if not self._closed:
             self._closed = True
