@@ -75,7 +75,7 @@ void check_external_data(const Manifest& manifest, const PackFile& model, const 
 void check_content(const Manifest& manifest, const PackFile& listed, const File& file, Check check) {
   const auto wrong = [&](const std::string& what, const std::string& expected, const std::string& got) {
     throw PackError(file.shown() + ": expected " + what + " " + expected + ", got " + got +
-                    (listed.remote ? "; remove the file and run: affectrt packs pull " + manifest.name : ""));
+                    (listed.remote ? "; run: affectrt packs pull " + manifest.name : ""));
   };
   if (file.size() != listed.size_bytes) wrong("a size in bytes of", std::to_string(listed.size_bytes), std::to_string(file.size()));
   if (check == Check::kFull) {

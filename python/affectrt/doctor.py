@@ -24,7 +24,7 @@ from affectrt.bench import machine
 OK, NOTE, PROBLEM = "ok", "note", "problem"
 PROBE_TIMEOUT_S = 60.0
 LOW_DISK_MB = 500.0
-EXTRAS = ("dialogue", "video", "plot", "serve")
+EXTRAS = ("dialogue", "video", "plot", "serve", "encrypted")
 """Parts of affectrt that not everybody installs."""
 
 ORT_DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml", "onnxruntime-training")
@@ -289,7 +289,7 @@ def _packs(at: Place) -> Iterator[Check]:
         try:
             pack = open_pack(name)
         except PackError as error:
-            yield Check(f"pack {name}", PROBLEM, " ".join(str(error).split()), "pip install --force-reinstall affectrt")
+            yield Check(f"pack {name}", PROBLEM, " ".join(str(error).split()), _mending(name))
             continue
         if pack.missing:
             size = sum(entry["size_bytes"] for entry in pack.manifest["files"] if entry["path"] in pack.missing) / 1e6
@@ -297,6 +297,19 @@ def _packs(at: Place) -> Iterator[Check]:
             yield Check(f"pack {name}", NOTE, f"{pack.version}; {size:.0f} MB not pulled", f"affectrt packs pull {name}")
         else:
             yield Check(f"pack {name}", OK, f"{pack.version}, {pack.license}")
+
+
+def _mending(pack: str) -> str:
+    """What mends a default pack that does not open: where only a pulled file of it has gone bad, that one is pulled anew."""
+    from affectrt import _core
+    from affectrt.errors import PackError
+    from affectrt.packs.open import default_root
+
+    try:
+        _core.Pack.open(default_root() / pack)
+    except PackError:
+        return "pip install --force-reinstall affectrt"
+    return f"affectrt packs pull {pack}"
 
 
 def _tuning(at: Place) -> Iterator[Check]:

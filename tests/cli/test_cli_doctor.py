@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from affectrt.bench import machine
 from affectrt.doctor import NOTE, OK, PROBLEM, Check, Place, examine, probe_import
+from affectrt.packs import open_pack
 from cli_tools import Done
 
 TEGRA_RELEASE = (
@@ -212,3 +214,22 @@ def test_a_pack_that_was_not_pulled_is_a_note(tmp_path: Path, monkeypatch: pytes
     check = named(examine(place(tmp_path, FULL)))["pack smollm2-135m"]
     assert (check.status, check.fix) == (NOTE, "affectrt packs pull smollm2-135m")
     assert not (tmp_path / "cache").exists()
+
+
+def test_a_pulled_file_that_went_bad_is_pulled_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AFFECTRT_CACHE_DIR", str(tmp_path / "cache"))
+    weights = next(entry for entry in open_pack("smollm2-135m").manifest["files"] if "remote" in entry)
+    lay(tmp_path / "cache" / "files" / weights["sha256"], {Path(weights["path"]).name: "cut short"})
+    check = named(examine(place(tmp_path, FULL)))["pack smollm2-135m"]
+    assert (check.status, check.fix) == (PROBLEM, "affectrt packs pull smollm2-135m")
+
+
+def test_a_carried_file_that_went_bad_is_installed_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from affectrt.packs import open as opening
+
+    shutil.copytree(opening.default_root() / "bge-small-en", tmp_path / "packs" / "bge-small-en")
+    carried = next(path for path in (tmp_path / "packs" / "bge-small-en").rglob("*") if path.is_file() and path.name != "pack.json")
+    carried.write_bytes(b"cut short")
+    monkeypatch.setattr(opening, "default_root", lambda: tmp_path / "packs")
+    check = named(examine(place(tmp_path, FULL)))["pack bge-small-en"]
+    assert (check.status, check.fix) == (PROBLEM, "pip install --force-reinstall affectrt")

@@ -166,7 +166,9 @@ def test_keys(cli: Cli, robot: Path, here: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("AFFECTRT_MEMORY_KEY", "it's secret")
     assert len(rows(cli("memory", "list", "safe.db", "-o", "json"))) == 5
     assert "which is not encrypted" in cli("memory", "export", "safe.db", "open.jsonl").err
-    assert "the file is not encrypted" in cli("memory", "list", robot).err
+    plain = cli("memory", "list", robot).err
+    assert "the file is not encrypted; leave the key out" in plain and "`unset AFFECTRT_MEMORY_KEY` leaves it out" in plain
+    assert "the key is that of --key-file" in cli("memory", "list", robot, "--key-file", "key").err
     (here / "wrong").write_text("wrong")
     done = cli("memory", "list", "safe.db", "--key-file", "wrong")
     assert done.code == 1 and "the key is wrong" in done.err and "secret" not in done.err

@@ -226,7 +226,7 @@ def test_a_wrong_key_is_silent_on_stderr(open_store: Open, capfd: pytest.Capture
 def test_a_key_for_a_plain_file_is_refused(open_store: Open) -> None:
     store = open_store()
     store.add("bees", partner="a")
-    with pytest.raises(StoreError, match="a key was given, but the file is not encrypted; export it") as caught:
+    with pytest.raises(StoreError, match="a key was given, but the file is not encrypted; leave the key out") as caught:
         open_store(key="secret")
     assert caught.value.reason == "key" and store.count() == 1
 

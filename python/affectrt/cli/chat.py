@@ -51,7 +51,7 @@ def chat(
 
     dialogue = Dialogue(pack, threads=threads, seed=seed, allow_unverified=allow_unverified)
     key = read_key(key_file) if memory is not None else None
-    with asking_for_key(key):
+    with asking_for_key(key, key_file):
         bot = Companion(
             persona,
             face=Face(color="rgb8") if camera is not None else False,

@@ -70,21 +70,25 @@ def _open(path: Path, key_file: Path | None, *, create: bool = False, read_only:
     from affectrt.memory import MemoryStore
 
     key = read_key(key_file)
-    with asking_for_key(key):
+    with asking_for_key(key, key_file):
         return MemoryStore(path, key=key, create=create, read_only=read_only)
 
 
 @contextlib.contextmanager
-def asking_for_key(key: str | None) -> Iterator[None]:
-    """Where an encrypted file is opened without a key, say how the command line is given one."""
+def asking_for_key(key: str | None, key_file: Path | None) -> Iterator[None]:
+    """Where a file is opened without its key, say how the command line is given one; where with one that is none, where that is from."""
     from affectrt.errors import StoreError
 
     try:
         yield
     except StoreError as error:
-        if error.reason != "key" or key is not None:
+        if error.reason != "key":
             raise
-        raise StoreError(f"{error}: in the variable {KEY_VARIABLE}, or in a file by --key-file", "key") from error
+        if key is None:
+            hint = f": in the variable {KEY_VARIABLE}, or in a file by --key-file"
+        else:
+            hint = f" (the key is that of {'--key-file' if key_file else f'{KEY_VARIABLE}: `unset {KEY_VARIABLE}` leaves it out'})"
+        raise StoreError(f"{error}{hint}", "key") from error
 
 
 def read_key(key_file: Path | None) -> str | None:

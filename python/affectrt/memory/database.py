@@ -95,7 +95,9 @@ class Database:
             raise StoreError(f"{path}: not a memory file, or damaged", "corrupt")
         if start == _PLAIN and self.encrypted:
             raise StoreError(
-                f"{path}: a key was given, but the file is not encrypted; export it and import it into a new file with the key", "key"
+                f"{path}: a key was given, but the file is not encrypted; leave the key out, or export it without the key and import that with it "
+                "into a new file",
+                "key",
             )
         if start not in (b"", _PLAIN) and not self.encrypted:
             raise StoreError(f"{path}: not a memory file, or it is encrypted and needs its key", "key")
