@@ -25,6 +25,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 sys.path.insert(0, str(Path(__file__).parent / "ops"))
 
+# Here PyTorch may load the OpenMP runtime before the language model does, and then its threads would spin while they wait.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 # `make test` runs files of tests in several processes. They share the cores already: each takes one for PyTorch and what else asks OpenMP.
 BESIDE_OTHERS = "PYTEST_XDIST_WORKER" in os.environ
 TURNS = Path(__file__).parents[1] / ".cache" / "turns"

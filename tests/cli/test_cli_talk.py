@@ -71,10 +71,10 @@ def test_demo_without_llama_says_what_to_install(here: Path) -> None:
 
 @pytest.mark.usefixtures("pulled")
 def test_once_prints_the_answer_alone(cli: Cli) -> None:
-    done = cli("chat", "--once", "Thank you so much!", "--seed", "1")
+    done = cli("chat", "--once", "Thank you so much!", "--seed", "1", "--threads", "1")
     assert done.code == 0 and len(done.out.split()) >= 3
     assert "sounds gratitude" in done.err and "tok/s" in done.err and "first token" in done.err
-    again = json.loads(cli("chat", "--once", "Thank you so much!", "--seed", "1", "-o", "json").out)
+    again = json.loads(cli("chat", "--once", "Thank you so much!", "--seed", "1", "--threads", "1", "-o", "json").out)
     assert again["answer"] == done.out.rstrip("\n")
     assert again["valence"] > 0.2 and again["generated_tokens"] > 3 and again["ttft_ms"] > 0
 
@@ -146,8 +146,9 @@ def test_chat_remembers_over_runs(cli: Cli, tmp_path: Path, monkeypatch: pytest.
 
     pull(DEFAULTS["text-embedding"])
     memory = tmp_path / "robot.db"
-    assert cli("chat", "--once", "My dog Bruno died last week, I am so sad.", "--memory", memory, "--partner", "anna").code == 0
-    said = ("chat", "--once", "Do you remember my dog?", "--seed", "1", "-o", "json", "--memory", memory)
+    talk = ("chat", "--threads", "1", "--seed", "1", "--once")
+    assert cli(*talk, "My dog Bruno died last week, I am so sad.", "--memory", memory, "--partner", "anna").code == 0
+    said = (*talk, "Do you remember my dog?", "-o", "json", "--memory", memory)
     assert json.loads(cli(*said, "--partner", "anna").out)["remembers"] == ["My dog Bruno died last week, I am so sad."]
     assert json.loads(cli(*said, "--partner", "ben").out)["remembers"] == []
     rows = json.loads(cli("memory", "list", memory, "-o", "json").out)
