@@ -19,6 +19,15 @@ def test_what_has_left_the_context_stays_out_of_it(dialogue):
     assert dialogue.conversation(SYSTEM, turns=said).past == Past(tuple(said))
 
 
+def test_a_summary_beside_which_the_words_have_no_room_leaves_too(dialogue):
+    chat = dialogue.conversation(SYSTEM, turns=Past((Turn("I have a boat.", "Nice."),), 1, "They have a boat. " * 2000))
+    with pytest.raises(ValueError, match="tokens long"):
+        chat.reply("boat " * 4000)
+    assert chat.summary  # which is not to blame
+    reply = chat.reply("Hello.", max_tokens=1)
+    assert reply.read() and chat.summary is reply.context.summary is None
+
+
 def test_tokens_count_only_as_far_as_they_spell_the_answer(dialogue):
     model = dialogue._runtime.model
     own = tuple(model.tokenize("A fine boat \N{SAILBOAT}."))

@@ -306,14 +306,18 @@ class Conversation:
         room = self._room(max_tokens)
         template = self._runtime.template
         self._refuse_huge(said, room)
-        first, limit = self._first, room
+        first, summary, limit = self._first, self._summary, room
         while True:
-            prompt = template.prompt(self._messages(first, said, self._summary if first == self._first else None))
+            prompt = template.prompt(self._messages(first, said, summary))
             if len(prompt.tokens) <= limit or (first == len(self._turns) and len(prompt.tokens) <= room):
+                if first == self._first:
+                    self._summary = summary  # None, where it was all that could leave
                 return prompt, first - self._first
-            if first == len(self._turns):
+            if first < len(self._turns):
+                first, limit = first + 1, room * 3 // 4 - summary_tokens(self._runtime.context.capacity)
+            elif summary is None:
                 break
-            first, limit = first + 1, room * 3 // 4 - summary_tokens(self._runtime.context.capacity)
+            summary = None
         text_tokens = len(self._runtime.model.tokenize(said))
         raise ValueError(self._too_long(f"{text_tokens} tokens long ({len(prompt.tokens)} with the system message)", room))
 
