@@ -122,6 +122,19 @@ def test_the_machine_says_that_it_is_one_and_how_often(dialogue):
     assert "machine" not in Companion(face=False, text=False, dialogue=dialogue).reply("Hello there.", 0, max_tokens=3).read()
 
 
+def test_what_was_not_shown_before_the_next_words_is_not_taken_up(dialogue):
+    bot = Companion(face=False, text=False, dialogue=dialogue, policy=Policy(disclose_every=None))
+    begun = bot.reply("Tell me a story.", 0, max_tokens=40)
+    disclosure = str(next(begun))
+    written = begun._reply._reply
+    assert next(written) + next(written) and begun.text == disclosure  # held back until the sentence is whole
+    begun.cancel()
+    following = bot.reply("No, wait.", SECOND, max_tokens=2)
+    assert following.trace.prompt.turns == () and list(begun) == []
+    following.read()
+    assert [turn.user for turn in bot.conversation.turns] == ["No, wait."]
+
+
 def test_an_answer_that_was_never_begun_takes_no_disclosure_away(dialogue, tmp_path):
     log = AuditLog(tmp_path / "audit.jsonl")
     bot = Companion(face=False, text=False, dialogue=dialogue, policy=Policy(disclose_every=3, audit=log))

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import math
 import threading
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -247,6 +248,7 @@ class Companion(Parts):
         with stages("prompt"):
             plan = self._prompting.plan(person, state, text)
             prompt = self._prompting.assemble(text, state, read, heard.layer if heard is not None else None, plan)
+        person.settle()
         reply = person.conversation.reply(prompt.words, note=prompt.note, seed=seed, max_tokens=max_tokens)
         if heard is None:
             person.said_ns.pop(len(person.conversation.turns), None)  # that of a cancelled turn, whose number this one has
@@ -264,6 +266,7 @@ class Companion(Parts):
         if self.policy is None:
             return CompanionReply(reply, trace, told)
         guarded = GuardedReply(reply, person.conversation, person.guard, person.name, lambda: audited(told()))
+        person.answer = weakref.ref(guarded)
         return CompanionReply(guarded, trace, told)
 
     def _abstains(self, modality: str, confidence: float) -> bool:

@@ -26,7 +26,9 @@ class GuardedReply(Iterator[str]):
         self._begun = self._over = False
 
     def __next__(self) -> str:
-        if not (self._begun or self._over):
+        if self._over:
+            raise StopIteration
+        if not self._begun:
             self._begun, words = True, self._guard.turn(partner=self._partner)
             if words is not None:
                 self._said_before = f"{words} "
@@ -55,6 +57,11 @@ class GuardedReply(Iterator[str]):
         """Cancel, and wait until the next reply may begin."""
         self._reply.close()
         self._end()
+
+    def settle(self) -> None:
+        """Close it if it is over or was cancelled, though nobody has read it to its end: what was shown until now is what counts."""
+        if self._reply.cancelling or self._reply.stats.finish:
+            self.close()
 
     def _end(self) -> None:
         if not self._over:

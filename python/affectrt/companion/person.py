@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from affectrt.companion.guarded import GuardedReply
 from affectrt.companion.mood import Mood
 from affectrt.companion.recollection import Remembrance
 from affectrt.companion.state import Impression
@@ -34,6 +36,8 @@ class Person:
     """Those of the latest answers; the planner looks back no further."""
     talk: Talk | None = None
     """The conversation in the memory's file, if there is a memory."""
+    answer: weakref.ref[GuardedReply] | None = None
+    """The latest, where there is a policy."""
     seen: Impression | None = None
     read: Impression | None = None
 
@@ -41,6 +45,11 @@ class Person:
         """From when on the model still sees what was said, by the wall clock; None if it sees nothing."""
         first = len(self.conversation.turns) - self.conversation.turns_in_context
         return min((said for turn, said in tuple(self.said_ns.items()) if turn >= first), default=None)
+
+    def settle(self) -> None:
+        """Before the next answer: of the one before, what the person did not see is not to be taken up again."""
+        if self.answer is not None and (answer := self.answer()) is not None:
+            answer.settle()
 
     def reset(self) -> None:
         """Forget the conversation. Raises EngineError while a reply runs."""
