@@ -93,8 +93,8 @@ class SpanNetwork(_Network):
         Args:
             context: What may hold the cause, up to `MAX_CHARACTERS`; longer than the network reads at once, it is read in windows.
             emotion: In the words of the model's training; its card says which.
-            target: The words in which the emotion shows; None: `context`.
-            evidence: The words that may hold its cause; None: `context`.
+            target: The words in which the emotion shows; None: `context`, which is then short: the question holds them too.
+            evidence: The words that may hold its cause; None as of `target`.
 
         Returns:
             The quote, `context[quote.start:quote.end]`, and its margin over "no answer"; None if that is not above `null_threshold`.
