@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from affectrt.cli.speak import remembered
+from affectrt.cli.speak import cost, remembered
 from cli_tools import Done
 from PIL import Image
 
@@ -83,10 +84,28 @@ def test_once_prints_the_answer_alone(cli: Cli) -> None:
 def test_a_talk_over_a_pipe(process: Process) -> None:
     running = process("chat", "--seed", "1", stdin=subprocess.PIPE)
     out, err = running.communicate(b"Hello!\n\n\xff\xfe\nI am sad today.\n", timeout=120)
-    assert running.returncode == 0, err
+    assert running.returncode == 1, err  # a line failed, as with `run -`
     assert err.count(b"tok/s") + err.count(b"first token") >= 2
-    assert b"UTF-8 was expected" in err and b"Traceback" not in err
-    assert out.strip()
+    assert b"error: line 3: UTF-8 was expected" in err and b"Traceback" not in err
+    said = [line for line in err.decode().splitlines() if line.startswith("> ")]
+    assert said == ["> Hello!", "> I am sad today."] and out.strip() and b"> " not in out
+
+
+@pytest.mark.usefixtures("pulled")
+def test_rows_of_a_talk_over_a_pipe(cli: Cli) -> None:
+    done = cli("chat", "--seed", "1", "--context-tokens", "256", "-o", "jsonl", stdin=f"Hello!\n{'very ' * 300}long\nI am sad today.\n")
+    rows = [json.loads(line) for line in done.out.splitlines()]
+    assert done.code == 1 and [row["text"] for row in rows] == ["Hello!", "I am sad today."]
+    assert all(row["answer"] for row in rows) and rows[1]["sounds"] == "sadness" and rows[1]["prompt_tokens"] > rows[0]["prompt_tokens"]
+    assert "error: line 2: the text is" in done.err and "raise --context-tokens" in done.err
+    assert cli("chat", "-o", "jsonl", stdin="").code == 0
+    assert "--context-tokens must lie in" in cli("chat", "--once", "Hello", "--context-tokens", "7").err
+
+
+@pytest.mark.usefixtures("pulled")
+def test_more_threads_than_cores_are_told(cli: Cli) -> None:
+    assert "warning: --threads 99: this process may use" in cli("chat", "--threads", "99", stdin="").err
+    assert "warning" not in cli("chat", "--threads", "1", stdin="").err
 
 
 @pytest.fixture
@@ -127,6 +146,9 @@ def test_ctrl_c_between_answers_leaves(talking: subprocess.Popen[bytes]) -> None
 
 def test_what_does_not_go_together(cli: Cli) -> None:
     assert cli("chat", "-o", "json").code == 2
+    for lone in (("--partner", "anna"), ("--key-file", "key")):
+        done = cli("chat", *lone)
+        assert done.code == 2 and "need --memory" in " ".join(done.err.replace("│", "").split())
 
 
 @pytest.mark.usefixtures("pulled")
@@ -151,11 +173,30 @@ def test_chat_remembers_over_runs(cli: Cli, tmp_path: Path, monkeypatch: pytest.
     said = (*talk, "Do you remember my dog?", "-o", "json", "--memory", memory)
     assert json.loads(cli(*said, "--partner", "anna").out)["remembers"] == ["My dog Bruno died last week, I am so sad."]
     assert json.loads(cli(*said, "--partner", "ben").out)["remembers"] == []
+    assert "nothing is kept of 'Anna' yet; there is of: anna, ben" in cli("chat", "--memory", memory, "--partner", "Anna", stdin="").err
     rows = json.loads(cli("memory", "list", memory, "-o", "json").out)
     assert [(row["partner"], row["text"][:6]) for row in rows] == [("ben", "Do you"), ("anna", "Do you"), ("anna", "My dog")]
     monkeypatch.setenv("AFFECTRT_MEMORY_KEY", "a long enough secret")
     done = cli(*said)
     assert done.code == 1 and "error:" in done.err
+
+
+@pytest.mark.usefixtures("pulled")
+def test_a_talk_that_goes_on_says_so(cli: Cli, tmp_path: Path) -> None:
+    from affectrt.packs import DEFAULTS, pull
+
+    pull(DEFAULTS["text-embedding"])
+    talk = ("chat", "--seed", "1", "--short", "--memory", tmp_path / "robot.db", "--partner", "anna")
+    first = cli(*talk, stdin="Hello, I am Anna.\n")
+    assert first.code == 0 and "going on" not in first.err and "nothing is kept" not in first.err
+    assert re.search(r"^going on with the talk of \d\d:\d\d, 1 turn$", cli(*talk, stdin="").err, re.MULTILINE)
+
+
+def test_an_answer_that_was_cut_says_so() -> None:
+    stats = SimpleNamespace(ttft_ms=None, decode_tok_s=None, generated_tokens=160, prompt_tokens=9, cached_tokens=0, cancelled=False)
+    for finish, end in (("length", "(cut at 160 tokens)"), ("context", "(cut: the context is full)"), ("stop", "prompt 9 (0 cached)")):
+        stats.finish = finish
+        assert cost(stats).endswith(end)
 
 
 def test_what_a_file_remembers_does_not_steer_the_terminal() -> None:

@@ -11,7 +11,7 @@ import typer
 
 from affectrt.cli.errors import FAILED, describe, note
 from affectrt.cli.options import face_row, text_row
-from affectrt.cli.output import Format, OutputOption, Report, write
+from affectrt.cli.output import Format, OutputOption, Report, counted, write
 
 if TYPE_CHECKING:
     from affectrt import Dialogue, Face, FaceObservation, TextEmotion, TextObservation
@@ -138,7 +138,7 @@ def _answer(face: Face, reader: TextEmotion, seen: list[FaceObservation], text: 
         dialogue = _dialogue(show)
     except (PackError, EngineError, DeviceError, ImportError, OSError) as error:
         return None, f"no answer: {describe(error)}"
-    show.lap("load the language model", f"{dialogue.pack.name} {dialogue.precision}, {dialogue.threads} threads")
+    show.lap("load the language model", f"{dialogue.pack.name} {dialogue.precision}, {counted(dialogue.threads, 'thread')}")
     from affectrt import Companion
     from affectrt.cli.media import read_image
     from affectrt.cli.speak import cost, stream

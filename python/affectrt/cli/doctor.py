@@ -13,7 +13,9 @@ from affectrt.cli.output import Format, OutputOption, Report, write
 
 def doctor(
     output: OutputOption = Format.table,
-    need: Annotated[list[str] | None, typer.Option(help="dialogue, video, plot, serve or encrypted: a problem where it is missing.")] = None,
+    need: Annotated[
+        list[str] | None, typer.Option(help="dialogue, video, plot, serve or encrypted: a problem where it is missing.")
+    ] = None,
 ) -> None:
     """Examine this installation and machine; exit code 1 if something that is needed is missing. An extra is needed if `--need` says so."""
     from affectrt.bench import machine

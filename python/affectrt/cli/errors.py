@@ -46,6 +46,18 @@ def describe(error: BaseException) -> str:
     return one_line(str(error)) + hint
 
 
+@contextlib.contextmanager
+def in_options(*arguments: str) -> Iterator[None]:
+    """Where a ValueError of the body names one of these arguments of ours, let it name the option: context_tokens, --context-tokens."""
+    try:
+        yield
+    except ValueError as error:
+        text = str(error)
+        for name in arguments:
+            text = text.replace(name, f"--{name.replace('_', '-')}")
+        raise ValueError(text) from error
+
+
 def _expected() -> tuple[type[BaseException], ...]:
     kinds: tuple[type[BaseException], ...] = (ValueError, OSError, ImportError)
     try:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from affectrt.cli.errors import FAILED, guarded, note
-from affectrt.cli.output import Format, OutputOption, Report, write
+from affectrt.cli.output import Format, OutputOption, Report, counted, write
 
 if TYPE_CHECKING:
     from affectrt.memory import Memory, MemoryStore
@@ -155,7 +155,7 @@ def list_memories(
         kinds = [one.value for one in kind or Kind]
         total = store.count(partner=partner, kinds=kinds)
         found = store.memories(partner=partner, kinds=kinds, newest_first=True, limit=None if everything else limit)
-        write(Report(COLUMNS, [_row(memory) for memory in found], title=f"{path.name}: {total} memories"), output)
+        write(Report(COLUMNS, [_row(memory) for memory in found], title=f"{path.name}: {counted(total, 'memory', 'memories')}"), output)
         missing = _missing(store, partner)
     if missing:
         note(missing)
@@ -269,7 +269,10 @@ def export(
             for line in store.export_lines(partner):
                 sys.stdout.write(line)
         else:
-            note(f"{store.export_file(to, partner)} memories written to {to}" + (", which is not encrypted" if store.encrypted else ""))
+            note(
+                f"{counted(store.export_file(to, partner), 'memory', 'memories')} written to {to}"
+                + (", which is not encrypted" if store.encrypted else "")
+            )
 
 
 def import_(
@@ -283,7 +286,7 @@ def import_(
     made = not path.exists()
     try:
         with _open(path, key_file, create=True) as store:
-            note(f"{store.import_file(source)} memories taken in, {store.count()} in {path}")
+            note(f"{counted(store.import_file(source), 'memory', 'memories')} taken in, {store.count()} in {path}")
     except BaseException:
         for name in (path.name, f"{path.name}-wal", f"{path.name}-shm") if made else ():
             path.with_name(name).unlink(missing_ok=True)  # all of it or nothing: an empty memory file was not there before either

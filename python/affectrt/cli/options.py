@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from affectrt.cli.errors import note
+from affectrt.cli.output import counted
+
 if TYPE_CHECKING:
     from affectrt.perception.observation import FaceObservation, TextObservation
 
@@ -17,6 +20,14 @@ ThreadsOption = Annotated[int, typer.Option(min=0, help="Threads of a pool of it
 AFFECT = ("valence", "arousal", "dominance")
 FACE_COLUMNS = ("frame", "time_s", "file", "track", "label", "confidence", *AFFECT, "x0", "y0", "x1", "y1", "score", "reason")
 TEXT_COLUMNS = ("line", "label", "confidence", *AFFECT, "active", "reason", "text")
+
+
+def note_threads(threads: int) -> None:
+    """Say so where more threads were asked for than this process may use at once: a language model then gets slower, many times over."""
+    from affectrt.dialogue.native import most_threads
+
+    if threads > (most := most_threads()):
+        note(f"warning: --threads {threads}: this process may use {counted(most, 'core')}; with more threads than that answers come slower")
 
 
 def face_row(seen: FaceObservation, frame: int, name: str) -> dict[str, Any]:

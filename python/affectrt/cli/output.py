@@ -43,6 +43,11 @@ class Report:
     """Lines that people see under the table; in Markdown too."""
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """ "1 turn", "2 turns"; `many` where it is no plain s."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
 def plain(value: Any) -> Any:
     """The value in types that JSON has: arrays become lists, NumPy numbers Python's, not-a-number null."""
     if isinstance(value, Mapping):

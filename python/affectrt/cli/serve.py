@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from affectrt.cli.errors import note
+from affectrt.cli.output import counted
 
 if TYPE_CHECKING:
     from affectrt.perception import TextEmbedding
@@ -82,7 +83,7 @@ def serve(
         key = "clients give the token as their API key" if token else "no token is asked for"
         if rules is not None:
             note(f"guard: words of a crisis are answered without the model; claims: {rules.claim_action}")
-        note(f"{dialogue.pack.name} on {dialogue.provider}, {dialogue.threads} threads: {server.url} ({key}; Ctrl-C ends it)")
+        note(f"{dialogue.pack.name} on {dialogue.provider}, {counted(dialogue.threads, 'thread')}: {server.url} ({key}; Ctrl-C ends it)")
         server.run()
 
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any, TextIO
 
+from affectrt.cli.output import counted
+
 
 def stream(reply: Any, out: TextIO | None = None) -> str:
     """Print the pieces of a reply as they come; returns the whole text. The first Ctrl-C cancels it, a second raises KeyboardInterrupt."""
@@ -48,8 +50,9 @@ def cost(stats: Any) -> str:
         parts.append(f"first token {stats.ttft_ms:.0f} ms")
     if stats.decode_tok_s is not None:
         parts.append(f"{stats.decode_tok_s:.0f} tok/s")
-    parts.append(f"{stats.generated_tokens} tokens, prompt {stats.prompt_tokens} ({stats.cached_tokens} cached)")
-    return ", ".join(parts) + (" (cancelled)" if stats.cancelled else "")
+    parts.append(f"{counted(stats.generated_tokens, 'token')}, prompt {stats.prompt_tokens} ({stats.cached_tokens} cached)")
+    ends = {"length": f" (cut at {counted(stats.generated_tokens, 'token')})", "context": " (cut: the context is full)"}
+    return ", ".join(parts) + (" (cancelled)" if stats.cancelled else ends.get(stats.finish, ""))
 
 
 def remembered(hits: Any) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from affectrt.cli.output import counted
+
 if TYPE_CHECKING:
     from affectrt.companion import Companion, CompanionReply
     from affectrt.dialogue.prompt import PromptTrace
@@ -27,7 +29,9 @@ def told(bot: Companion, reply: CompanionReply) -> str:
     lines = [
         f"  {layer.layer:<9} {costs[layer.layer]:>4} tokens  {layer.role:<6} {one_line(layer.render(), _WIDTH)}" for layer in trace.layers
     ]
-    before = f"{len(trace.turns)} earlier turns" + (f", and of those before {one_line(trace.summary, _WIDTH)!r}" if trace.summary else "")
+    before = counted(len(trace.turns), "earlier turn") + (
+        f", and of those before {one_line(trace.summary, _WIDTH)!r}" if trace.summary else ""
+    )
     rest = reply.stats.prompt_tokens - sum(costs.values())
     lines.append(f"  {'the rest':<9} {rest:>4} tokens         {before}; the marks of the template")
     lines.append("  before    " + ", ".join(f"{stage} {spent:.1f} ms" for stage, spent in reply.trace.stages_ms.items()))

@@ -95,8 +95,8 @@ class Database:
             raise StoreError(f"{path}: not a memory file, or damaged", "corrupt")
         if start == _PLAIN and self.encrypted:
             raise StoreError(
-                f"{path}: a key was given, but the file is not encrypted; leave the key out, or export it without the key and import that with it "
-                "into a new file",
+                f"{path}: a key was given, but the file is not encrypted; leave the key out, or export it without the key and import that "
+                "into a new file with it",
                 "key",
             )
         if start not in (b"", _PLAIN) and not self.encrypted:

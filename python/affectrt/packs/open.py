@@ -122,12 +122,12 @@ def _open_bare(path: Path, shown: str, allow_unverified: bool, license: str | No
     if not allow_unverified:
         raise PackError(
             f"{shown} is a bare model: no preprocessing, labels, hashes or licence travel with it. "
-            f"Make a pack of it (affectrt packs add {shown}), or open it as it is with allow_unverified=True"
+            f"Make a pack of it (affectrt packs add {shown}), or open it as it is with allow_unverified=True (--allow-unverified)"
         )
     model = read_bare(path)
     chosen = license or model.license
     if chosen is None:
-        raise PackError(f"{shown}: expected a licence in the metadata of the file, got none; pass license= with its SPDX id")
+        raise PackError(f"{shown}: expected a licence in the metadata of the file, got none; pass license= with its SPDX id (--license ID)")
     warnings.warn(f"{shown} is a bare model: its content, its origin and its licence ({chosen}) are unverified", UserWarning, stacklevel=3)
     task = "dialogue" if model.format == "gguf" else ""
     return Pack(name=model.name or path.stem, version="", task=task, path=path.absolute(), source=shown, license=chosen)
