@@ -77,6 +77,13 @@ def test_ctrl_c_ends_it(process):
 
 
 @pytest.mark.usefixtures("dialogue")
+@pytest.mark.parametrize(("options", "told"), [((), "no guard: .* --guard or --policy FILE"), (("--guard",), "guard: words of a crisis")])
+def test_it_says_at_its_start_whether_there_is_a_guard(process, options, told):
+    running = process("--no-affect", *options)
+    assert re.match(told, next(line for line in running.stderr if "guard" in line))
+
+
+@pytest.mark.usefixtures("dialogue")
 def test_a_guard_by_the_rules_of_a_file_and_a_persona(process, tmp_path):
     policy = tmp_path / "policy.json"
     policy.write_text('{"disclose_every": 5, "on_claim": "rewrite", "audit": "audit.jsonl"}')

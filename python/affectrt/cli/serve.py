@@ -83,6 +83,8 @@ def serve(
         key = "clients give the token as their API key" if token else "no token is asked for"
         if rules is not None:
             note(f"guard: words of a crisis are answered without the model; claims: {rules.claim_action}")
+        else:
+            note("no guard: answers are the model's, word for word, also to words of a crisis; --guard or --policy FILE gives one")
         note(f"{dialogue.pack.name} on {dialogue.provider}, {counted(dialogue.threads, 'thread')}: {server.url} ({key}; Ctrl-C ends it)")
         server.run()
 
