@@ -150,6 +150,7 @@ def test_unreadable_text_is_refused_everywhere(small, text, kind):
         ({"seed": -1}, ValueError, "seed must lie in"),
         ({"seed": 2**32}, ValueError, "seed must lie in"),
         ({"seed": "x"}, TypeError, "seed must be an int, got str"),
+        ({"sampling": {"top_k": 1}}, TypeError, "sampling: expected a Sampling or None, got dict"),
         ({"max_tokens": 1.5}, TypeError, "max_tokens must be an int, got 1.5"),
         ({"max_tokens": "a"}, TypeError, "max_tokens must be an int, got 'a'"),
     ],
@@ -163,6 +164,7 @@ def test_wrong_settings_of_a_reply(small, options, kind, words):
     ("options", "kind", "words"),
     [
         ({"threads": -1}, ValueError, "threads"),
+        ({"sampling": {"top_k": 1}}, TypeError, "sampling: expected a Sampling or None, got dict"),
         ({"threads": "a"}, TypeError, "threads must be an int, got 'a'"),
         ({"threads": 1.5}, TypeError, "threads must be an int, got 1.5"),
         ({"context_tokens": "a"}, TypeError, "context_tokens must be an int, got 'a'"),

@@ -19,7 +19,7 @@ from affectrt.dialogue.past import Past, own_tokens
 from affectrt.dialogue.prompt.words import summary_line
 from affectrt.dialogue.reply import AsyncReply, Context, Reply, Turn
 from affectrt.dialogue.runtime import Runtime
-from affectrt.dialogue.sampling import Sampling
+from affectrt.dialogue.sampling import Sampling, check_sampling
 from affectrt.dialogue.summary import summarise, summary_tokens
 from affectrt.dialogue.template import Message, Prompt
 from affectrt.dialogue.text import check_text
@@ -343,6 +343,7 @@ def choose_settings(
     """The settings of one reply, from the arguments that it was asked with."""
     if grammar is not None and not isinstance(grammar, Grammar):
         raise TypeError(f"grammar must be a Grammar (Grammar.gbnf, .json_schema, .choice), got {type(grammar).__name__}")
+    check_sampling(given)
     settings = given if given is not None else default if grammar is None else structured(default)
     if max_tokens is not None:
         settings = replace(settings, max_tokens=max_tokens)

@@ -18,7 +18,7 @@ from affectrt.dialogue.grammar import Grammar
 from affectrt.dialogue.past import Past
 from affectrt.dialogue.reply import Reply, Turn
 from affectrt.dialogue.runtime import Runtime
-from affectrt.dialogue.sampling import Sampling, check_int
+from affectrt.dialogue.sampling import Sampling, check_int, check_sampling
 from affectrt.dialogue.template import ChatTemplate, Message
 from affectrt.dialogue.text import check_text
 from affectrt.dialogue.tuned import decide
@@ -94,6 +94,7 @@ class Dialogue:
         if not isinstance(strict, bool):
             raise TypeError(f"strict must be a bool, got {type(strict).__name__}")
         self._strict = strict
+        check_sampling(sampling)
         if seed is not None:
             check_seed(seed)
         self._pack = opened = pack if isinstance(pack, Pack) else open_pack(pack or DEFAULTS["dialogue"], allow_unverified=allow_unverified)
@@ -133,6 +134,7 @@ class Dialogue:
             TypeError, ValueError: `system`, or a text of `turns`, is not readable.
         """
         self._runtime.check_open()
+        check_sampling(sampling)
         past = turns if isinstance(turns, Past) else Past(tuple(turns))
         return Conversation(self._runtime, system, sampling or self._sampling, self._seed, past, summarise=summarise)
 

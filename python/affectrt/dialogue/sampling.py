@@ -73,6 +73,13 @@ def check_int(name: str, value: object) -> None:
         raise TypeError(f"{name} must be an int, got {value!r}")
 
 
+def check_sampling(sampling: Sampling | None) -> Sampling | None:
+    """Raises TypeError for what is neither: a dict would be missed only at the first answer."""
+    if not (sampling is None or isinstance(sampling, Sampling)):
+        raise TypeError(f"sampling: expected a Sampling or None, got {type(sampling).__name__}")
+    return sampling
+
+
 def check_number(name: str, value: object) -> None:
     """Raises TypeError, naming the argument, for what is neither an int nor a float."""
     if isinstance(value, bool) or not isinstance(value, Real):
