@@ -227,6 +227,31 @@ def test_a_broken_last_line_is_not_written_after(tmp_path):
         list(log.events())
 
 
+@given(st.data())
+def test_a_log_that_does_not_verify_does_not_open(tmp_path_factory, sample, data):
+    log, _ = sample
+    path = tmp_path_factory.mktemp("log") / "audit.jsonl"
+    at = data.draw(st.integers(0, len(log) - 2))
+    path.write_bytes(log[:at] + bytes([log[at] ^ 1]) + log[at + 1 :])
+    before = path.read_bytes()
+    with pytest.raises(AuditError, match=r"audit\.jsonl.*: set the file aside with those beside it, and begin a new log"):
+        AuditLog(path)
+    assert path.read_bytes() == before
+
+
+def test_the_broken_line_is_named_and_a_new_log_begins_where_the_old_was_set_aside(tmp_path):
+    path = filled(tmp_path / "audit.jsonl").path
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:2], *lines[3:]]))
+    with pytest.raises(AuditError, match=r"audit\.jsonl line 3: expected number 2, got 3"):
+        AuditLog(path)
+    (tmp_path / "broken").mkdir()
+    for file in tmp_path.glob("audit.jsonl*"):
+        file.rename(tmp_path / "broken" / file.name)
+    assert filled(path).erase("ada", 9_000) == 2 and verify(path).ok
+    assert verify(tmp_path / "broken" / "audit.jsonl").broken == "audit.jsonl line 3"
+
+
 # -- erasing -----------------------------------------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ import sys
 import time
 
 import pytest
+from affectrt.errors import AuditError
 from affectrt.policy import AuditLog, verify
 from hypothesis import given
 from hypothesis import strategies as st
@@ -150,6 +151,21 @@ def test_a_closed_file_that_was_changed_or_taken_away_is_named(tmp_path):
     (tmp_path / "audit.jsonl.1").unlink()
     found = verify(path)
     assert not found.ok and "no line says that those before it were dropped" in found.reason
+
+
+def test_it_opens_only_on_the_closed_file_that_it_goes_on_from(tmp_path):
+    path = tmp_path / "audit.jsonl"
+    log_of(path, 60, max_bytes=2048, keep=None)
+    closed = sorted(tmp_path.glob("audit.jsonl.[0-9]*"), key=lambda file: int(file.suffix[1:]))
+    data = closed[0].read_bytes()
+    closed[0].write_bytes(data.replace(b"disclosed", b"forgotten", 1))
+    AuditLog(path)  # what was closed long ago is `verify`'s
+    closed[-1].unlink()
+    with pytest.raises(AuditError, match=r"audit\.jsonl line 1: expected number"):
+        AuditLog(path)
+    closed[-2].write_bytes(b"")
+    with pytest.raises(AuditError, match=rf"{closed[-2].name}'s last line: "):
+        AuditLog(path)
 
 
 def test_a_checkpoint_of_lines_that_were_dropped_says_so(tmp_path):

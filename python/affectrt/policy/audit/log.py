@@ -14,11 +14,12 @@ from affectrt.errors import AuditError
 from affectrt.policy.audit import files as on_disk
 from affectrt.policy.audit.line import GENESIS, AuditEvent, make, parse
 from affectrt.policy.audit.salts import Salts
-from affectrt.policy.audit.verify import Checkpoint, events
+from affectrt.policy.audit.verify import Checkpoint, events, verify_open
 from affectrt.policy.checks import check_partner, check_time
 
 _VERSION = 1
 _LEAST_BYTES = 1024
+_GO_ON = "set the file aside with those beside it, and begin a new log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,8 @@ class AuditLog:
     It holds kinds, times, closed vocabularies and digests, never what was said or seen. An event is on the disk when `record` returns.
 
     A write that a crash tore leaves bytes after the last newline. They were never acknowledged: the next `record` cuts them off and notes
-    it as an event of kind "mended". A whole line that is broken is never mended: a log that ends in one does not open, and `verify` names
-    any.
+    it as an event of kind "mended". A whole line that is broken is never mended: a log with one in the file that is written to, or in the
+    last line of the closed one before, does not open, and `verify` names any.
 
     Args:
         path: The file; its folder must exist. Beside it stand `.lock`, `.salts` (see `erase`) and the closed files `.1`, `.2`, ...
@@ -50,7 +51,7 @@ class AuditLog:
     Raises:
         TypeError, ValueError: An argument is wrong.
         OSError: There is no such folder, or it cannot be written to.
-        AuditError: The log's last line is broken.
+        AuditError: A line is broken, which is named.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, max_bytes: int = 4 << 20, keep: int | None = 16, sync: bool = True) -> None:
@@ -65,6 +66,7 @@ class AuditLog:
         self._known: _Tail | None = None
         with on_disk.locked(self._path):
             self._tail()
+        self._check()
 
     @property
     def path(self) -> Path:
@@ -257,6 +259,15 @@ class AuditLog:
             file.unlink()
         return tail
 
+    def _check(self) -> None:
+        """Events written after a broken line would be as good as none: whoever verifies the log stops there."""
+        try:
+            found = verify_open(self._path)
+        except FileNotFoundError:
+            return
+        if not found.ok:
+            raise AuditError(f"{self._path.parent / found.broken}: {found.reason}: {_GO_ON}")
+
     def _cut_torn(self) -> bytes:
         """Cut off, and return, what stands after the last newline."""
         self._tail()
@@ -299,9 +310,7 @@ class AuditLog:
         try:
             return parse(line)
         except ValueError as error:
-            raise AuditError(
-                f"{path}: its last line is broken ({error}): set the file aside with those beside it, and begin a new log"
-            ) from None
+            raise AuditError(f"{path}: its last line is broken ({error}): {_GO_ON}") from None
 
 
 def _personal(event: AuditEvent) -> bool:
