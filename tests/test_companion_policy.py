@@ -146,6 +146,20 @@ def test_an_answer_that_was_never_begun_takes_no_disclosure_away(dialogue, tmp_p
     assert told == [("disclosed", 0), ("reply", 0), ("reply", 1), ("reply", 2)]
 
 
+def test_what_is_forgotten_cannot_be_found_in_the_log_either(dialogue, tmp_path):
+    log = AuditLog(tmp_path / "audit.jsonl", sync=False)
+    bot = Companion(face=False, text=False, dialogue=dialogue, policy=Policy(audit=log), partner="anna")
+    bot.reply("My dog Bruno died.", SECOND, max_tokens=2).read()
+    bot.meet("ben")
+    bot.reply("I live in Lisbon.", SECOND, max_tokens=2).read()
+    mine, bens = ([event for event in log.events(who) if event.kind == "reply"] for who in ("anna", "ben"))
+    assert log.matches(mine[0], "said", "My dog Bruno died.", "anna")
+    bot.forget("anna")
+    assert not log.matches(mine[0], "said", "My dog Bruno died.", "anna") and not list(log.events("anna"))
+    assert log.matches(bens[0], "said", "I live in Lisbon.", "ben")
+    assert [event.kind for event in log.events()][-1] == "erase" and verify(log.path).ok
+
+
 def test_consent_is_asked_for_by_what_is_loaded_here(dialogue, tmp_path):
     pull(DEFAULTS["text-embedding"])
     policy = Policy.strict()

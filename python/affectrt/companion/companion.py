@@ -27,7 +27,7 @@ from affectrt.dialogue import Conversation, Dialogue
 from affectrt.dialogue.conditioning import Stimulus
 from affectrt.dialogue.guard import CrisisHook, Decision, Guard
 from affectrt.dialogue.persona import Persona, find_persona
-from affectrt.dialogue.sampling import Sampling, check_number
+from affectrt.dialogue.sampling import Sampling, check_number, check_sampling
 from affectrt.dialogue.spoken import Spoken
 from affectrt.dialogue.strategy import Planner
 from affectrt.dialogue.text import check_text
@@ -124,9 +124,7 @@ class Companion(Parts):
         self._recall = recall if recall is not None else RecallSettings()
         self.policy = check_policy(policy)
         self._prompting = Prompting(self.persona, stimulus, Planner() if strategy is None else strategy or None, self.policy)
-        if not (sampling is None or isinstance(sampling, Sampling)):
-            raise TypeError(f"sampling: expected a Sampling or None, got {type(sampling).__name__}")
-        self._sampling = sampling
+        self._sampling = check_sampling(sampling)
         self._on_crisis = on_crisis
         self._stale_ns = int(stale_after_s * 1e9)
         self._color = color
@@ -325,11 +323,13 @@ class Companion(Parts):
     def forget(self, partner: str | None = None) -> int:
         """Erase all that is kept of a partner (None: of the present one): memories, state, conversation. Returns how many memories.
 
-        A conversation with another that was reminded of their memories begins anew too.
+        A conversation with another that was reminded of their memories begins anew too. Of the policy's audit log, if it has one, the
+        partner's lines stay, and nobody can tell any more whose they are or what was said (`AuditLog.erase`).
 
         Raises:
             EngineError: A reply in one of these conversations is still running; nothing of the memory was erased.
             StoreError: See `MemoryStore.erase`.
+            AuditError, OSError: The log cannot be erased from; the memory was.
         """
         name = self._partner if partner is None else check_partner(partner)
         reset = []
@@ -346,6 +346,8 @@ class Companion(Parts):
                 person.reset()
                 if person.talk is not None:
                     person.talk.begin_anew()
+        if self.policy is not None and self.policy.audit is not None:
+            self.policy.audit.erase(name, self.policy.clock())
         return len(erased)
 
     def close(self) -> None:
