@@ -39,6 +39,7 @@ def main() -> int:
     figures = {
         **many,
         "alone_wait_median_ms": alone["wait_median_ms"],
+        "alone_ttft_median_ms": alone["ttft_median_ms"],
         "alone_tok_s": alone["tok_s"],
         "throughput_to_alone": many["tok_s"] / alone["tok_s"],
         "cancel_p90_ms": percentile(cancels, 90),
