@@ -94,6 +94,24 @@ def test_what_was_said_in_sadness_comes_back_with_the_mood(start):
     assert texts["My dog Bruno died last week."].recalled_ns == clock.now_ns
 
 
+def test_a_question_that_was_asked_before_does_not_stand_in_the_way_of_its_answer(start):
+    clock = Clock()
+    bot = start(clock)
+    asked = "What is my favourite colour?"
+    say(bot, "My favourite colour is green.", SECOND)
+    for day in range(1, 7):
+        clock.now_ns += DAY
+        bot = start(clock)
+        told = [hit.memory.text for hit in say(bot, asked, SECOND).memories]
+        assert told == ["My favourite colour is green."], day
+        say(bot, 'What did I tell you? Did I say "green"?!', 400 * SECOND)
+    say(bot, "Do you know what? My favourite colour is green.", 700 * SECOND)
+    say(bot, "My favourite colour is green.", 800 * SECOND)
+    clock.now_ns += DAY
+    told = [hit.memory.text for hit in say(start(clock), asked, SECOND).memories]
+    assert sorted(told) == ["Do you know what? My favourite colour is green.", "My favourite colour is green."]
+
+
 def test_a_feeling_is_told_only_if_it_was_clear(start):
     bot = start(Clock())
     bot.memory.add(

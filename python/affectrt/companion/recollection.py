@@ -36,8 +36,8 @@ _POLITE = frozenset((
 ))
 # fmt: on
 """Words of greetings and thanks: who says only these tells nothing of themselves, however grateful they sound."""
-_SPARE = 4
-"""Looked for beyond `k`, in the place of small talk."""
+_SPARE = 20
+"""Looked for beyond `k`, in the place of small talk, and of questions that are asked again and again: they lie nearest to themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +116,9 @@ class Remembrance:
         if settings.k > 0 and emotion is not None:
             of_mood = self._near(semantic, emotion, settings.combination, settings.limit, before_ns)
             found = [hit for pair in zip_longest(found, of_mood) for hit in pair if hit is not None]
-        unique: dict[int, Hit] = {}
+        unique: dict[str, Hit] = {}
         for hit in found:
-            unique.setdefault(hit.memory.id, hit)
+            unique.setdefault(hit.memory.text, hit)
         hits = tuple(unique.values())[: settings.k]
         of_mood_alone = self._of_mood(semantic, emotion, before_ns) if not hits and settings.k > 0 and emotion is not None else ()
         hits += of_mood_alone
@@ -174,9 +174,17 @@ class Remembrance:
 
 
 def _small_talk(memory: Memory) -> bool:
-    """A greeting, thanks, a yes or a no: it is near to every other, and reminds of nothing."""
+    """A greeting, thanks, a yes or a no: it is near to every other, and reminds of nothing. And what only asks: it is near to the same
+    question, and has no answer to it. (Somebody may tell of themselves in a question; that is lost to recall.)"""
+    if memory.kind != "utterance":
+        return False
     words = re.findall(r"[^\W\d_]+", memory.text.lower())
-    return memory.kind == "utterance" and (_POLITE.issuperset(words) or (len(words) < 4 and not any(memory.emotion)))
+    return _POLITE.issuperset(words) or (len(words) < 4 and not any(memory.emotion)) or _only_asks(memory.text)
+
+
+def _only_asks(text: str) -> bool:
+    sentences = re.split(r"(?<=[.!?])\s+", text.strip())
+    return all(sentence.rstrip("!\"')").endswith("?") for sentence in sentences)
 
 
 def _when(today: datetime.date, day: datetime.date) -> str:
