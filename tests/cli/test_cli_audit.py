@@ -41,9 +41,10 @@ def test_a_whole_log(cli: Cli, log: Path) -> None:
     assert done.code == 0
     found = json.loads(done.out)
     assert (found["ok"], found["lines"], found["first_seq"], found["broken"]) == (True, 6, 0, "")
-    assert found["last"] == str(AuditLog(log).checkpoint())
-    assert cli("audit", "verify", log, "--checkpoint", found["last"]).code == 0
-    assert "yes" in cli("audit", "verify", log).out
+    assert found["checkpoint"] == str(AuditLog(log).checkpoint())
+    assert cli("audit", "verify", log, "--checkpoint", found["checkpoint"]).code == 0
+    people = cli("audit", "verify", log).out
+    assert "yes" in people and found["checkpoint"] in people.splitlines()
 
 
 @pytest.mark.parametrize("number", range(1, 7))
@@ -53,7 +54,8 @@ def test_the_first_broken_line_is_named(cli: Cli, log: Path, number: int) -> Non
         change(log, 6, b'"kind":', b'"king":')
     done = cli("audit", "verify", log)
     assert done.code == 1
-    assert done.err == f"error: {log} line {number}: its hash is not that of its bytes ({number - 1} lines before it hold)\n"
+    held = "1 line" if number == 2 else f"{number - 1} lines"
+    assert done.err == f"error: {log} line {number}: its hash is not that of its bytes ({held} before it hold{'s' * (number == 2)})\n"
     assert "no" in done.out.split()
 
 
@@ -70,7 +72,7 @@ def test_what_was_cut_off_is_found_with_a_checkpoint_alone(cli: Cli, log: Path) 
     log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:-1]))
     assert cli("audit", "verify", log).code == 0
     done = cli("audit", "verify", log, "--checkpoint", checkpoint)
-    assert done.code == 1 and "the end: line 5 of the checkpoint is missing: the log was cut off" in done.err
+    assert done.code == 1 and f"error: {log}, the end: event 5, that of the checkpoint, is missing: the log was cut off" in done.err
 
 
 def test_a_torn_write_is_told_and_no_fault(cli: Cli, log: Path) -> None:
@@ -137,12 +139,21 @@ def test_show_of_a_broken_log_shows_what_is_before(cli: Cli, log: Path) -> None:
 def test_what_is_not_there_or_no_log(cli: Cli, here: Path, log: Path) -> None:
     for command in (("verify",), ("show",), ("show", "--partner", "ada")):
         done = cli("audit", command[0], here / "none.jsonl", *command[1:])
-        assert done.code == 1 and done.err.startswith("error: No such file or directory") and done.out == ""
+        assert (
+            done.code == 1
+            and done.err == f"error: {here / 'none.jsonl'}: expected an audit log: No such file or directory\n"
+            and done.out == ""
+        )
     (here / "poem.txt").write_text("Roses are red,\nviolets are blue.\n")
     done = cli("audit", "verify", here / "poem.txt")
-    assert done.code == 1 and f"{here / 'poem.txt'} line 1: it does not end in a hash" in done.err
+    assert done.code == 1 and f"{here / 'poem.txt'} line 1: it does not end in a hash: this is no audit log" in done.err
     done = cli("audit", "show", here / "poem.txt")
-    assert done.code == 1 and done.out == "" and "line 1: it does not end in a hash" in done.err
+    assert done.code == 1 and done.out == "" and "line 1: it does not end in a hash: this is no audit log" in done.err
+    (here / "empty.jsonl").touch()
+    done = cli("audit", "verify", here / "empty.jsonl")
+    assert done.code == 0 and done.err == f"{here / 'empty.jsonl'}: it is empty\n"
+    (here / "begun.jsonl").write_text("Roses are red")
+    assert "a log just begun, or no audit log" in cli("audit", "verify", here / "begun.jsonl").err
     done = cli("audit", "verify", log, "--checkpoint", "7")
     assert done.code == 1 and "expected a checkpoint NUMBER:64-HEX-DIGITS, got '7'" in done.err
     done = cli("audit", "show", log, "--kind", "poem")

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 
@@ -101,7 +102,11 @@ def test_a_guard_by_the_rules_of_a_file_and_a_persona(process, tmp_path):
     ("arguments", "message"),
     [
         (("--policy", "{folder}/policy.json"), "error: {folder}/policy.json: on_claim: expected one of report, rewrite, stop, got 'x'\n"),
-        (("--policy", "{folder}/none.json"), "error: No such file or directory: {folder}/none.json\n"),
+        (("--policy", "{folder}/none.json"), "error: --policy {folder}/none.json: expected a policy as JSON: No such file or directory\n"),
+        (
+            ("--token-file", "{folder}/none"),
+            "error: --token-file {folder}/none: expected the file that holds the token: No such file or dir",
+        ),
         (("--persona", "grumpy"), "error: persona must be one of warm, calm, cheerful, plain, or a description"),
     ],
 )
@@ -117,6 +122,26 @@ def test_without_a_token_it_is_for_this_machine_only(process):
     _, err = running.communicate(timeout=60)
     assert running.returncode == 1
     assert err.startswith("error: host 0.0.0.0 can be reached from other machines, so a token is required: ") and len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("mode", "told"), [(0o644, True), (0o600, False)])
+def test_a_token_that_others_can_read_is_told(process, tmp_path, mode, told):
+    token = tmp_path / "token"
+    token.write_text("0123456789abcdef\n")
+    token.chmod(mode)
+    running = process("--token-file", str(token), "--persona", "grumpy")  # which ends it before the model is loaded
+    _, err = running.communicate(timeout=60)
+    assert (f"warning: {token} can be read by other users: chmod 600 {token}" in err) == told
+
+
+@pytest.mark.usefixtures("dialogue")
+def test_a_port_that_is_taken_names_the_option(process):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        running = process("--no-affect", "--port", str(port))
+        _, err = running.communicate(timeout=60)
+    assert running.returncode == 1
+    assert f"error: --port {port}: another program listens there on 127.0.0.1; --port 0 takes a free one\n" in err
 
 
 WITHOUT = """

@@ -5,22 +5,24 @@ from __future__ import annotations
 import collections
 import dataclasses
 import datetime
+import errno
 import itertools
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from affectrt.cli.errors import guarded, note
-from affectrt.cli.output import Format, OutputOption, Report, RowWriter, write
+from affectrt.cli.errors import guarded, note, reading
+from affectrt.cli.output import Format, OutputOption, Report, RowWriter, counted, write
 
 if TYPE_CHECKING:
     from affectrt.policy import AuditEvent
 
 LogArgument = Annotated[Path, typer.Argument(help="The log, or an export of it.")]
 
-VERIFY_COLUMNS = ("file", "ok", "lines", "first_seq", "last", "torn_bytes")
+VERIFY_COLUMNS = ("file", "ok", "lines", "first_seq", "torn_bytes", "checkpoint")
 SHOW_COLUMNS = ("seq", "time", "kind", "facts", "digests")
 
 
@@ -44,13 +46,27 @@ def verify(
     from affectrt.policy import Checkpoint
     from affectrt.policy import verify as check
 
-    found = check(path, Checkpoint.parse(checkpoint) if checkpoint is not None else None)
-    row = {"file": str(path), **dataclasses.asdict(found), "last": str(found.last) if found.last is not None else None}
-    write(Report(VERIFY_COLUMNS, [row], row), output)
+    kept = Checkpoint.parse(checkpoint) if checkpoint is not None else None
+    with reading(path, "an audit log"):
+        found = check(path, kept)
+    row = {"file": str(path), **dataclasses.asdict(found), "checkpoint": str(found.last) if found.last is not None else None}
+    del row["last"]
+    if output is Format.table:  # a line of its own for the checkpoint: it is to be copied
+        to_keep = ["checkpoint, to be kept where this device cannot write:", str(found.last)] if found.last is not None else []
+        write(Report(VERIFY_COLUMNS[1:-1], [row], title=str(path), notes=to_keep), output)
+    else:
+        write(Report(VERIFY_COLUMNS, [row], row), output)
+    if found.ok and not found.lines:
+        note(f"{path}: {'there is no whole line in it: a log just begun, or no audit log' if found.torn_bytes else 'it is empty'}")
     if found.torn_bytes:
         note(f"{path}: {found.torn_bytes} bytes after the last line, of a write that was torn; the next event cuts them off")
     if not found.ok:
-        raise AuditError(f"{path.parent / found.broken}: {found.reason} ({found.lines} lines before it hold)")
+        place = f"{path}, {found.broken}" if found.broken == "the end" else path.parent / found.broken
+        raise AuditError(f"{place}: {found.reason} ({_held(found.lines)})")
+
+
+def _held(lines: int) -> str:
+    return f"{counted(lines, 'line')} before it {'holds' if lines == 1 else 'hold'}"
 
 
 def show(
@@ -65,15 +81,16 @@ def show(
 
     if unknown := sorted(set(kind or ()) - set(KINDS)):
         raise typer.BadParameter(f"--kind: expected one of {', '.join(KINDS)}, got {unknown[0]!r}")
-    if not path.exists() and partner is not None:
-        raise FileNotFoundError(2, "No such file or directory", str(path))
-    events: Iterable[AuditEvent] = read_events(path) if partner is None else AuditLog(path).events(partner)
-    if kind:
-        events = (event for event in events if event.kind in kind)
-    if last is not None:
-        events = collections.deque(events, maxlen=last)
-    # One ahead: of a file that cannot be read, or broken in its first line, there is no head of a table either.
-    rows = _ahead(map(_row, events))
+    with reading(path, "an audit log"):
+        if not path.exists() and partner is not None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+        events: Iterable[AuditEvent] = read_events(path) if partner is None else AuditLog(path).events(partner)
+        if kind:
+            events = (event for event in events if event.kind in kind)
+        if last is not None:
+            events = collections.deque(events, maxlen=last)
+        # One ahead: of a file that cannot be read, or broken in its first line, there is no head of a table either.
+        rows = _ahead(map(_row, events))
     writer = RowWriter(SHOW_COLUMNS, output, title=path.name)
     none = True
     try:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import stat
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 import typer
@@ -56,6 +58,26 @@ def in_options(*arguments: str) -> Iterator[None]:
         for name in arguments:
             text = text.replace(name, f"--{name.replace('_', '-')}")
         raise ValueError(text) from error
+
+
+@contextlib.contextmanager
+def reading(path: Path, what: str, option: str = "") -> Iterator[None]:
+    """Where the body cannot read the file that was named, say by which option it was named and what it was to hold."""
+    try:
+        yield
+    except OSError as error:
+        if error.strerror is None:  # a PolicyError, which is one too
+            raise
+        other = f" ({error.filename})" if error.filename is not None and str(error.filename) != str(path) else ""
+        raise ValueError(f"{option} {path}: expected {what}: {error.strerror}{other}".lstrip()) from error
+
+
+def warn_if_others_read(secret: Path) -> None:
+    """Say so where other users of this machine may read the file of a secret."""
+    with contextlib.suppress(OSError):  # one that is not there is an error of whoever reads it
+        mode = secret.stat().st_mode
+        if stat.S_ISREG(mode) and mode & (stat.S_IRGRP | stat.S_IROTH):
+            note(f"warning: {secret} can be read by other users: chmod 600 {secret}")
 
 
 def _expected() -> tuple[type[BaseException], ...]:

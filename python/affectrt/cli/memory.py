@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from affectrt.cli.errors import FAILED, guarded, note
+from affectrt.cli.errors import FAILED, guarded, note, reading, warn_if_others_read
 from affectrt.cli.output import Format, OutputOption, Report, counted, write
 
 if TYPE_CHECKING:
@@ -96,13 +96,13 @@ def read_key(key_file: Path | None) -> str | None:
     if key_file is None:
         return os.environ.get(KEY_VARIABLE) or None
     try:
-        key = key_file.read_text(encoding="utf-8").rstrip("\r\n")
-    except OSError as error:
-        raise ValueError(f"--key-file {key_file}: expected the file that holds the key of the memory: {error.strerror}") from None
+        with reading(key_file, "the file that holds the key of the memory", "--key-file"):
+            key = key_file.read_text(encoding="utf-8").rstrip("\r\n")
     except UnicodeDecodeError:
         raise ValueError(f"--key-file {key_file}: expected a key as text in UTF-8") from None
     if not key:
         raise ValueError(f"{key_file}: expected a key, got an empty file")
+    warn_if_others_read(key_file)
     return key
 
 

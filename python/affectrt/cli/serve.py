@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from affectrt.cli.errors import note
+from affectrt.cli.errors import in_options, note, reading, warn_if_others_read
+from affectrt.cli.options import note_threads
 from affectrt.cli.output import counted
 
 if TYPE_CHECKING:
@@ -52,7 +56,12 @@ def serve(
     from affectrt.serve import Limits, Server
     from affectrt.serve.settings import check_token, read_token, resolve
 
-    token = check_token(read_token(token_file))
+    if token_file is not None:
+        with reading(token_file, "the file that holds the token", "--token-file"):
+            token = check_token(read_token(token_file))
+        warn_if_others_read(token_file)
+    else:
+        token = check_token(read_token(None))
     resolve(host, port, token)  # what cannot be served is told before a model is loaded for it
     limits = Limits(running=running, waiting=waiting)
 
@@ -61,23 +70,31 @@ def serve(
     from affectrt.policy import read_policy
 
     who = find_persona(persona) if persona is not None else None
-    rules = read_policy(policy) if policy is not None else Policy() if guard else None
+    if policy is not None:
+        with reading(policy, "a policy as JSON", "--policy"):
+            rules: Policy | None = read_policy(policy)
+    else:
+        rules = Policy() if guard else None
+    note_threads(threads)
 
-    with Dialogue(
-        pack, threads=threads, context_tokens=context_tokens, seed=seed, device=device, allow_unverified=allow_unverified
-    ) as dialogue:
-        server = Server(
-            dialogue,
-            text=TextEmotion(policy=rules) if affect else None,
-            embedding=_embedding(embedding, rules),
-            host=host,
-            port=port,
-            token=token,
-            names=allow_host or (),
-            limits=limits,
-            persona=who,
-            policy=rules,
+    with in_options("context_tokens"):
+        dialogue = Dialogue(
+            pack, threads=threads, context_tokens=context_tokens, seed=seed, device=device, allow_unverified=allow_unverified
         )
+    with dialogue:
+        with _taking(host, port):
+            server = Server(
+                dialogue,
+                text=TextEmotion(policy=rules) if affect else None,
+                embedding=_embedding(embedding, rules),
+                host=host,
+                port=port,
+                token=token,
+                names=allow_host or (),
+                limits=limits,
+                persona=who,
+                policy=rules,
+            )
         if not quiet:
             _log_to_stderr()
         key = "clients give the token as their API key" if token else "no token is asked for"
@@ -87,6 +104,16 @@ def serve(
             note("no guard: answers are the model's, word for word, also to words of a crisis; --guard or --policy FILE gives one")
         note(f"{dialogue.pack.name} on {dialogue.provider}, {counted(dialogue.threads, 'thread')}: {server.url} ({key}; Ctrl-C ends it)")
         server.run()
+
+
+@contextlib.contextmanager
+def _taking(host: str, port: int) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise ValueError(f"--port {port}: another program listens there on {host}; --port 0 takes a free one") from error
 
 
 def _embedding(pack: str | None, policy: Policy | None) -> TextEmbedding | None:

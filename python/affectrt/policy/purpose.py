@@ -105,5 +105,6 @@ def check_purpose(purpose: str, exemption: Exemption | None = None) -> None:
     if exemption is None:
         raise PurposeError(
             f"{purpose}: to {known.description} is forbidden ({known.forbidden_by}) but for {' or '.join(known.grounds)} reasons. "
-            "If yours is one, state it: Policy(purpose=..., exemption=Exemption(ground, statement, responsible), audit=AuditLog(...))"
+            "If yours is one, state it: Policy(purpose=..., exemption=Exemption(ground, statement, responsible), audit=AuditLog(...)), "
+            'or as "exemption" and "audit" in the file of a policy'
         )

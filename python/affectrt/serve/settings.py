@@ -72,7 +72,10 @@ def read_token(file: Path | None) -> str | None:
     """
     if file is None:
         return os.environ.get(TOKEN_VARIABLE) or None
-    token = file.read_text(encoding="utf-8").strip()
+    try:
+        token = file.read_text(encoding="utf-8").strip()
+    except UnicodeDecodeError:
+        raise ValueError(f"{file}: expected a token as text in UTF-8") from None
     if not token:
         raise ValueError(f"{file}: expected a token, got an empty file")
     return token

@@ -62,7 +62,8 @@ def events(sources: list[Source]) -> Iterator[tuple[str, bytes, AuditEvent | str
             try:
                 yield place, line, parse(line) if whole else "it has no end"
             except ValueError as error:
-                yield place, line, str(error)
+                foreign = number == 1 and source is sources[0] and not line.startswith(b"{")
+                yield place, line, f"{error}: this is no audit log" if foreign else str(error)
 
 
 def verify(path: str | os.PathLike[str], checkpoint: Checkpoint | None = None) -> Verification:
@@ -146,8 +147,8 @@ class _Check:
         mark = self._checkpoint
         if mark is not None and not self._met:
             if first is not None and mark.seq < first.seq:
-                return self.result(start, f"the checkpoint's line {mark.seq} was dropped by rule: a newer checkpoint is needed", torn)
-            return self.result("the end", f"line {mark.seq} of the checkpoint is missing: the log was cut off", torn)
+                return self.result(start, f"the checkpoint's event {mark.seq} was dropped by rule: a newer checkpoint is needed", torn)
+            return self.result("the end", f"event {mark.seq}, that of the checkpoint, is missing: the log was cut off", torn)
         return self.result("", "", torn)
 
     def _wrong(self, event: AuditEvent) -> str:
@@ -161,7 +162,7 @@ class _Check:
             return "it does not follow from the line before it"
         mark = self._checkpoint
         if mark is not None and event.seq == mark.seq and event.hash != mark.hash:
-            return "it is not the line of the checkpoint: the log was written anew"
+            return "it is not the event of the checkpoint: the log was written anew"
         return ""
 
     def _take(self, event: AuditEvent) -> None:
