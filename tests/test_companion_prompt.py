@@ -9,7 +9,7 @@ from affectrt.dialogue.conditioning import STIMULI
 from affectrt.dialogue.persona import PERSONAS
 from affectrt.dialogue.prompt import PromptTrace
 from affectrt.dialogue.sampling import Sampling
-from affectrt.dialogue.strategy import Planner, PreferenceMonitor, Strategy
+from affectrt.dialogue.strategy import Plan, Planner, PreferenceMonitor, Strategy
 from affectrt.errors import PolicyError
 from affectrt.packs import DEFAULTS, pull
 from affectrt.policy import AuditLog, Policy, verify
@@ -78,6 +78,18 @@ def test_a_planner_of_ones_own_sees_what_was_said_and_its_monitor_shifts_it(dial
     assert "debiased" in plan.reasons and plan.scores[Strategy.INFORMATION.place] < first.trace.plan.scores[Strategy.INFORMATION.place]
     with pytest.raises(TypeError, match="monitor: expected a PreferenceMonitor"):
         Planner(monitor="yes")
+
+
+def test_a_strategy_of_ones_own(dialogue):
+    class Own:
+        def plan(self, situation, history=()):
+            return Plan.of("Question", "exploration", line=f"Ask me about turn {situation.turn}.") if history[-1] != "Stop." else "Question"
+
+    bot = Companion(face=False, text=False, dialogue=dialogue, strategy=Own())
+    trace = bot.reply("It rains.", SECOND, max_tokens=2).trace
+    assert trace.note == trace.plan.prompt == "Ask me about turn 0." and trace.plan.strategy is Strategy.QUESTION
+    with pytest.raises(TypeError, match=r"strategy: expected a Plan of its plan \(Plan.of makes one\), got str"):
+        bot.reply("Stop.", 2 * SECOND)
 
 
 def test_a_stimulus_stands_behind_the_persona(dialogue):

@@ -11,6 +11,7 @@ from affectrt.affect import Evidence, Fusion
 from affectrt.dialogue.strategy import (
     RULES,
     STRATEGIES,
+    Plan,
     Planner,
     PreferenceMonitor,
     Situation,
@@ -212,3 +213,20 @@ def test_a_text_pack_as_classifier():
             TextClassifier(Reader(labels, [0] * 8))
     with pytest.raises(ValueError, match="turns"):
         TextClassifier(reader, turns=0)
+
+
+def test_a_plan_that_was_made_elsewhere():
+    plan = Plan.of("question", "comforting", reasons=["so I like it"])
+    assert (plan.strategy, plan.stage, plan.reasons, plan.prompt) == (
+        Strategy.QUESTION,
+        Stage.COMFORTING,
+        ("so I like it",),
+        Strategy.QUESTION.prompt,
+    )
+    assert plan.scores.tolist() == [1, 0, 0, 0, 0, 0, 0, 0] and not plan.scores.flags.writeable
+    assert Plan.of(Strategy.OTHERS, Stage.ACTION, line="Hum.").prompt == "Hum."
+    for wrong in (("Singing", "action"), ("Question", "encore")):
+        with pytest.raises(ValueError, match=wrong[0] if wrong[0] != "Question" else wrong[1]):
+            Plan.of(*wrong)
+    with pytest.raises(TypeError, match="reasons: expected several texts, got 'because'"):
+        Plan.of("Question", "action", reasons="because")

@@ -57,7 +57,10 @@ class Prompting:
             return None
         turns = person.conversation.turns
         situation = Situation.of(state.affect, turn=len(turns), text=text, recent=tuple(person.strategies))
-        return self._planner.plan(situation, [turn.user for turn in turns] + [text])
+        plan = self._planner.plan(situation, [turn.user for turn in turns] + [text])
+        if not isinstance(plan, Plan):
+            raise TypeError(f"strategy: expected a Plan of its plan (Plan.of makes one), got {type(plan).__name__}")
+        return plan
 
     def assemble(
         self, text: str, state: CompanionState, read: Impression | None, memory: MemoryLayer | None, plan: Plan | None
@@ -70,7 +73,7 @@ class Prompting:
         if memory is not None:
             layers.append(memory)
         if plan is not None:
-            layers.append(StrategyLayer.of(plan.strategy))
+            layers.append(StrategyLayer(plan.strategy.value, plan.prompt))
         return assemble(layers)
 
 

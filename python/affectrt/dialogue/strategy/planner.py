@@ -74,11 +74,36 @@ class Plan:
     """(8,) float64 over `STRATEGIES`, sums to 1. Read-only."""
     reasons: tuple[str, ...]
     """The rules that had a say, and whether a classifier or debiasing had."""
+    line: str = ""
+    """A line for the prompt instead of the strategy's own; "" for that."""
 
     @property
     def prompt(self) -> str:
-        """The strategy's line for the prompt."""
-        return self.strategy.prompt
+        """The line for the prompt."""
+        return self.line or self.strategy.prompt
+
+    @classmethod
+    def of(cls, strategy: Strategy | str, stage: Stage | str, *, reasons: Sequence[str] = (), line: str = "") -> Plan:
+        """A plan that was made elsewhere: all of the score is the one strategy's.
+
+        Args:
+            strategy: One of the eight, or its published name.
+            stage: One of the three, such as `stage_of(situation)`.
+            reasons: Why, for the trace.
+            line: What the model is told instead of the strategy's own words: in the person's voice, since it stands in their turn.
+
+        Raises:
+            TypeError, ValueError: It is no such name; `reasons` is one text instead of several.
+        """
+        if isinstance(reasons, str):
+            raise TypeError(f"reasons: expected several texts, got {reasons!r:.80}")
+        if not isinstance(line, str):
+            raise TypeError(f"line: expected a str, got {type(line).__name__}")
+        chosen = Strategy.of(strategy)
+        scores = np.zeros(len(STRATEGIES))
+        scores[chosen.place] = 1.0
+        scores.flags.writeable = False
+        return cls(chosen, Stage(stage), scores, tuple(reasons), line)
 
 
 class Planner:
