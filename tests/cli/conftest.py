@@ -39,6 +39,12 @@ def media(photo: NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactory) ->
     return root
 
 
+@pytest.fixture(autouse=True)
+def _no_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables of a pipe are as wide as they are, whatever terminal the tests run in."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture
 def cli() -> Callable[..., Done]:
     """Run the command line in this process."""

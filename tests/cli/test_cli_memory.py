@@ -62,6 +62,17 @@ def test_list_in_every_format(cli: Cli, robot: Path) -> None:
     assert len(rows(cli("memory", "list", robot, "--limit", "2", "--all", "-o", "json"))) == 5
 
 
+def test_a_narrow_table_keeps_what_matters_whole(cli: Cli, robot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for command in (("list", robot), ("search", robot, "", "--emotion", "joy")):
+        lines = cli("memory", *command).out.splitlines()
+        assert max(map(len, lines)) <= 80
+        assert "(too narrow for strength" in lines[0] and any("2026-01-01 00:00:01" in line and "anna" in line for line in lines)
+    monkeypatch.setenv("COLUMNS", "200")
+    wide = cli("memory", "list", robot).out
+    assert "too narrow" not in wide and all(name in wide for name in ("strength", "kind", "emotion", "state"))
+
+
 def test_a_partner_who_is_unknown_is_told(cli: Cli, robot: Path) -> None:
     nobody = cli("memory", "list", robot, "--partner", "carla", "-o", "json")
     assert rows(nobody) == [] and nobody.err == f"{robot}: there is nothing of 'carla'; there is of: anna, ben\n"

@@ -32,6 +32,7 @@ PartnerOption = Annotated[str | None, typer.Option(help="Of this partner only.")
 IdsOption = Annotated[list[int] | None, typer.Option("--id", help="Of this memory; may be given several times.")]
 
 COLUMNS = ("id", "time", "kind", "partner", "text", "emotion", "strength", "state")
+OPTIONAL = ("strength", "semantic_distance", "emotional_distance", "kind", "state", "emotion")
 SEARCH_COLUMNS = ("distance", "semantic_distance", "emotional_distance", *COLUMNS)
 
 
@@ -155,7 +156,8 @@ def list_memories(
         kinds = [one.value for one in kind or Kind]
         total = store.count(partner=partner, kinds=kinds)
         found = store.memories(partner=partner, kinds=kinds, newest_first=True, limit=None if everything else limit)
-        write(Report(COLUMNS, [_row(memory) for memory in found], title=f"{path.name}: {counted(total, 'memory', 'memories')}"), output)
+        title = f"{path.name}: {counted(total, 'memory', 'memories')}"
+        write(Report(COLUMNS, [_row(memory) for memory in found], title=title, optional=OPTIONAL), output)
         missing = _missing(store, partner)
     if missing:
         note(missing)
@@ -198,7 +200,7 @@ def search(
         for hit in found.hits
     ]
     document = {"combination": found.combination, "reason": found.reason, "hits": rows, "linked": [_row(one) for one in found.linked]}
-    write(Report(SEARCH_COLUMNS, rows, document, f"by {found.combination}"), output)
+    write(Report(SEARCH_COLUMNS, rows, document, f"by {found.combination}", optional=OPTIONAL), output)
     if missing:
         note(missing)
     # By words alone is what whoever gave words alone asked for: it is not told as if something had gone wrong.

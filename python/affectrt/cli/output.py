@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -41,6 +42,8 @@ class Report:
     title: str = ""
     notes: Sequence[str] = field(default_factory=tuple)
     """Lines that people see under the table; in Markdown too."""
+    optional: Sequence[str] = field(default_factory=tuple)
+    """Columns that a terminal too narrow for all does without, the least important first; the other formats have them."""
 
 
 def counted(number: int, one: str, many: str = "") -> str:
@@ -70,7 +73,7 @@ def write(report: Report, output: Format, stream: TextIO | None = None) -> None:
         document = plain(report.document if report.document is not None else list(report.rows))
         out.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
         return
-    writer = RowWriter(report.columns, output, stream=out, title=report.title)
+    writer = RowWriter(report.columns, output, stream=out, title=report.title, optional=report.optional)
     for row in report.rows:
         writer.row(row)
     writer.close()
@@ -81,8 +84,10 @@ def write(report: Report, output: Format, stream: TextIO | None = None) -> None:
 class RowWriter:
     """Writes rows as they come where the format allows it (`jsonl`, `csv`, `md`), and at `close` where it does not."""
 
-    def __init__(self, columns: Sequence[str], output: Format, *, stream: TextIO | None = None, title: str = "") -> None:
-        self._columns, self._output, self._title = list(columns), output, title
+    def __init__(
+        self, columns: Sequence[str], output: Format, *, stream: TextIO | None = None, title: str = "", optional: Sequence[str] = ()
+    ) -> None:
+        self._columns, self._output, self._title, self._optional = list(columns), output, title, optional
         self._out = stream or sys.stdout
         self._kept: list[Row] = []
         self._begun = False
@@ -105,7 +110,7 @@ class RowWriter:
         if self._output is Format.json:
             self._line(json.dumps(plain(self._kept), indent=2, ensure_ascii=False))
         elif self._output is Format.table:
-            _print_table(self._title, self._columns, self._kept, self._out)
+            _print_table(self._title, self._columns, self._kept, self._optional, self._out)
         elif self._output in (Format.csv, Format.md):
             self._head()
 
@@ -159,19 +164,38 @@ def _escaped(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-def _print_table(title: str, columns: Sequence[str], rows: Sequence[Row], out: TextIO) -> None:
+_FIRM, _LEAST, _ANY_WIDTH = 24, 18, 1000
+"""Cells of up to `_FIRM` characters (a date, a name) are not broken; longer ones are, and have `_LEAST` of room at least."""
+
+
+def _print_table(title: str, columns: Sequence[str], rows: Sequence[Row], optional: Sequence[str], out: TextIO) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    # A pipe has no width of its own: nothing is cut there, unless a width is asked for.
+    asked = os.environ.get("COLUMNS", "")
+    console = Console(file=out) if out.isatty() else Console(file=out, width=int(asked) if asked.isdecimal() and int(asked) else _ANY_WIDTH)
+    longest = {name: max(len(name), *(len(_short(row.get(name))) for row in rows)) if rows else len(name) for name in columns}
+
+    def wanted(names: Sequence[str]) -> int:
+        widths = (longest[name] if longest[name] <= _FIRM else max(len(name), _LEAST) for name in names)
+        return sum(widths) + 3 * len(names) - 1
+
+    shown, without = list(columns), []
+    for name in optional:
+        if wanted(shown) > console.width and name in shown:
+            shown.remove(name)
+            without.append(name)
+    fits = wanted(shown) <= console.width
+    title += f" (too narrow for {', '.join(without)})" if without else ""
     table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in columns:
+    for name in shown:
         numbers = [row.get(name) for row in rows if row.get(name) is not None]
         numeric = bool(numbers) and all(isinstance(plain(value), (int, float)) and not isinstance(value, bool) for value in numbers)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        firm = fits and longest[name] <= _FIRM
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=firm)
     for row in rows:
-        table.add_row(*[Text(_short(row.get(name))) for name in columns])
-    # A pipe has no width of its own: nothing is cut there.
-    console = Console(file=out) if out.isatty() else Console(file=out, width=1000)
+        table.add_row(*[Text(_short(row.get(name))) for name in shown])
     console.print(table)

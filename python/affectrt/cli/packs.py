@@ -45,7 +45,7 @@ def list_packs(output: OutputOption = Format.table) -> None:
             rows.append(_summary(open_pack(name)))
         except PackError as error:  # one damaged pack must not hide the others
             rows.append({"name": name, "state": f"damaged: {error}"})
-    write(Report(LIST_COLUMNS, rows, title="packs"), output)
+    write(Report(LIST_COLUMNS, rows, title="packs", optional=("version", "license", "size_mb")), output)
 
 
 def _summary(pack: Pack) -> dict[str, Any]:
@@ -183,7 +183,16 @@ def verify(
         {**dataclasses.asdict(one), "max_difference": _figure(one.max_difference), "tolerance": _figure(one.tolerance)} for one in outcomes
     ]
     plain = [dataclasses.asdict(one) for one in outcomes]
-    write(Report(VERIFY_COLUMNS, rows if output in (Format.table, Format.md) else plain, document, "golden vectors"), output)
+    write(
+        Report(
+            VERIFY_COLUMNS,
+            rows if output in (Format.table, Format.md) else plain,
+            document,
+            "golden vectors",
+            optional=("provider", "output"),
+        ),
+        output,
+    )
     for one in outcomes:
         if one.status == WRONG and one.detail:
             note(f"failed: {'/'.join(filter(None, (one.pack, one.variant, one.golden)))}: {one_line(one.detail)}")

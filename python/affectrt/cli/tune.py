@@ -69,7 +69,7 @@ def tune(
         "results": rows,
         "conditions": around,
     }
-    write(Report(COLUMNS, rows, document, f"{opened.name} (tokens a second)", notes), output)
+    write(Report(COLUMNS, rows, document, f"{opened.name} (tokens a second)", notes, ("prompt_ratio", "decode_ratio")), output)
     if tuned.ignored():
         note("warning: AFFECTRT_TUNED=off: the result is kept, and not used")
 
