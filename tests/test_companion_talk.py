@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 import zlib
 
 import affectrt as art
 import numpy as np
 import pytest
-from affectrt.companion import Companion, seal
+from affectrt.companion import Companion
 from affectrt.companion.recollection import RecallSettings
 from affectrt.companion.talk import CACHE, TALK, VERSION, KeptTalk
 from affectrt.dialogue import Dialogue, Past, Turn
@@ -19,8 +18,6 @@ from affectrt.dialogue.strategy import Strategy
 from affectrt.memory import Encoder, MemoryStore, StoreError
 from affectrt.packs import DEFAULTS, pull
 from affectrt.policy import Retention
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 SECOND = 1_000_000_000
 NOON = 20_000 * 86_400 * SECOND + 43_200 * SECOND
@@ -222,6 +219,25 @@ def test_what_is_forgotten_while_it_is_kept_is_not_in_the_file(start, tmp_path):
     assert all(b"zirkon" not in file.read_bytes() for file in tmp_path.iterdir())
 
 
+def test_what_is_forgotten_while_it_is_resumed_is_not_known(start, monkeypatch):
+    say(start(), SAID[1])
+    bot = start(partner="ben")
+    load = bot.memory.load_blob
+
+    def loading(name, *, partner):
+        found = load(name, partner=partner)
+        if name == CACHE:
+            bot.forget("anna")  # as another thread may
+        return found
+
+    monkeypatch.setattr(bot.memory, "load_blob", loading)
+    bot.meet("anna")
+    assert bot.conversation.turns == () and bot._person.said_ns == {} and bot.state.affect.confidence == 0
+    say(bot, "Good evening to you.")
+    monkeypatch.undo()
+    assert [turn.user for turn in start().conversation.turns] == ["Good evening to you."]
+
+
 def test_what_is_recalled_while_it_is_erased_is_not_kept(start, tmp_path, monkeypatch):
     say(start(), SAID[1])
     bot = start(persona="calm", recall=RecallSettings(semantic_limit=2.0))  # another talk, that remembers the words
@@ -331,35 +347,6 @@ def test_a_state_that_was_sealed_elsewhere_does_not_reach_the_model(start, tmp_p
     assert len(bot.conversation.turns) == 1 and bot.conversation._slot.saved is None
 
 
-def test_the_key_of_the_seal_is_the_users_alone(tmp_path, monkeypatch, caplog):
-    monkeypatch.setenv("AFFECTRT_CACHE_DIR", str(tmp_path))
-    key, path = seal.seal_key(), tmp_path / f"seal-{os.geteuid()}.key"
-    assert key is not None and len(key) == 32 and seal.seal_key() == key and path.stat().st_mode & 0o777 == 0o600
-
-    def refused(why):
-        caplog.clear()
-        with caplog.at_level(logging.WARNING, logger="affectrt.companion"):
-            assert seal.seal_key() is None
-        assert why in caplog.text
-
-    path.chmod(0o640)
-    refused("only its owner, this user, can read or write")
-    path.chmod(0o600)
-    path.write_bytes(key[:-1])
-    refused("expected 32 bytes, got 31")
-    path.write_bytes(key + b"x")
-    refused("expected 32 bytes, got 33")
-    path.rename(tmp_path / "elsewhere")
-    path.symlink_to(tmp_path / "elsewhere")
-    refused("symbolic link")
-    path.unlink()
-    os.mkfifo(path, 0o600)
-    refused("only its owner")
-    path.unlink()
-    monkeypatch.setenv("AFFECTRT_CACHE_DIR", str(tmp_path / "elsewhere" / "below a file"))
-    refused("a part of the path is a file")
-
-
 GOOD = KeptTalk("Be kind.", Past((Turn("Hello.", "Hi.", "", "stop", (1, 2)),)), (5,), ("ben",), (Strategy.QUESTION,))
 TURN = {"user": "x", "assistant": "y", "note": "", "finish": "stop", "tokens": None}
 
@@ -413,27 +400,3 @@ def test_damage_and_other_versions_are_passed_over(start, caplog, tmp_path):
     assert len(bot.conversation.turns) == 1
     bot.memory.save_blobs({TALK: blobs(bot)[0].value}, partner="anna", version=VERSION + 1)
     assert start().conversation.turns == ()
-
-
-words = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=20).filter(str.strip)
-turns = st.builds(
-    Turn, words, st.just("") | words, st.just("") | words, st.sampled_from(["stop", "length"]), st.none() | st.tuples(st.integers())
-)
-
-
-@given(st.lists(turns, min_size=1, max_size=4), st.data())
-def test_a_talk_comes_back_as_it_was(said, data):
-    left = data.draw(st.integers(0, len(said)))
-    past = Past(tuple(said), left, data.draw(st.none() | words) if left else None)
-    times = tuple(data.draw(st.integers(0, 2**63 - 1)) for _ in said)
-    talk = KeptTalk(data.draw(st.none() | words), past, times, ("ben",), tuple(data.draw(st.lists(st.sampled_from(Strategy)))))
-    assert KeptTalk.from_bytes(talk.to_bytes()) == talk
-
-
-@settings(max_examples=60)
-@given(
-    st.binary(max_size=60) | st.recursive(st.none() | st.integers() | words, lambda x: st.lists(x) | st.dictionaries(words, x)).map(repr)
-)
-def test_any_bytes_are_a_clean_error(noise):
-    with pytest.raises((ValueError, TypeError, KeyError, AttributeError)):
-        KeptTalk.from_bytes(noise if isinstance(noise, bytes) else noise.encode())

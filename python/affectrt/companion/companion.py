@@ -152,15 +152,17 @@ class Companion(Parts):
         person = self._people.get(partner)
         if person is None:
             remembrance = Remembrance(self.memory, partner, self._recall) if self.memory is not None else None
-            mood = remembrance.mood() if remembrance is not None else Mood()
             guard = Guard(self.policy, on_crisis=self._on_crisis or None)
             start = functools.partial(self.dialogue.conversation, self._prompting.system, sampling=self._sampling)
-            new = Person(partner, start(), mood, remembrance, guard)
+            new = Person(partner, start(), Mood(), remembrance, guard)
             if remembrance is not None:
                 new.talk = Talk(remembrance, self._resume_s)
+                new.mood = remembrance.mood()
                 new.talk.resume(new, lambda past: start(turns=past))
             with self._lock:
                 person = self._people.setdefault(partner, new)  # another thread may have met them meanwhile
+            if person is new and new.talk is not None and new.talk.outdated:  # or forgotten them, when they were not yet among these people
+                person.begin_anew()
         return person
 
     def see(self, frame: Any, stamp_ns: int | None = None, *, color: str | None = None) -> list[FaceObservation]:

@@ -58,6 +58,14 @@ class Person:
         self.reminded_of.clear()
         self.strategies.clear()
 
+    def begin_anew(self) -> None:
+        """Something was erased: know what the memory knows now. Raises EngineError while a reply runs; StoreError."""
+        self.reset()
+        if self.remembrance is not None:
+            self.mood = self.remembrance.mood()
+        if self.talk is not None:
+            self.talk.begin_anew()
+
     def keep_talk(self, *, cache: bool = True) -> None:
         """Keep the conversation for the next run, if there is a memory. Raises StoreError."""
         if self.talk is not None:

@@ -84,6 +84,11 @@ class Talk:
     def _allowed(self) -> bool:
         return self._resume_ns > 0 and self._remembrance.allowed
 
+    @property
+    def outdated(self) -> bool:
+        """Whether something was erased since this was made or began anew, whoever's it was."""
+        return self._store.erasing_mark() != self._mark
+
     def begin_anew(self) -> None:
         """The conversation was reset, and what it held erased."""
         self._mark, self._kept, self._cached = self._store.erasing_mark(), Past(), Past()
