@@ -115,3 +115,8 @@ def test_what_is_no_stimulus():
     for values, kind in ((("", "x"), ValueError), (("x", ""), ValueError), (("x", None), TypeError), (("x", "y", 1), TypeError)):
         with pytest.raises(kind):
             Stimulus(*values)
+
+
+def test_a_stimulus_that_there_is_not_names_those_that_there_are():
+    with pytest.raises(KeyError, match=r"expected one of EP01, .*, NP10, got 'EP99'"):
+        STIMULI["EP99"]

@@ -56,6 +56,7 @@ ANSWERS = [
     ("I think yes, they are.", "yes", "they are."),
     ("The answer is no. They laugh.", "no", "They laugh."),
     ("First they lost their job. Then they slept badly. So the answer is yes.", "yes", "First they lost their job. Then they slept badly."),
+    ("Yes. Reasoning: ...they talk to nobody...", "yes", "they talk to nobody..."),
     ("Yes, there is no doubt.", "yes", "there is no doubt."),
     ("No. They talk to friends, and yes, they laugh.", "no", "They talk to friends, and yes, they laugh."),
     ("Yes. Reasoning: Maybe they are tired, too.", "yes", "Maybe they are tired, too."),
@@ -76,6 +77,10 @@ ANSWERS = [
     ("Yes. Reasoning: They laugh.\nAnswer: No", "contradictory", "They laugh."),
     ("No. So the answer is yes.", "contradictory", None),
     # No answer at all.
+    ('No. Reasoning: No. Reasoning: ..." or "Unsure. Reasoning: ..." or ...', "unreadable", None),  # the prompt's form, said back
+    ('Reasoning: ..." and on a new line "Answer: ..."\nAnswer: No', "unreadable", None),
+    ("Yes. Reasoning: ...", "unreadable", ""),
+    ("Yes. Reasoning: \u2026", "unreadable", ""),
     ("", "unreadable", ""),
     ("...", "unreadable", None),
     ("No doubt they are sad.", "unreadable", "No doubt they are sad."),
@@ -220,6 +225,12 @@ def test_cues_and_examples_are_checked():
         Cue("joy", "0.5")
     with pytest.raises(ValueError, match="answer: expected one of Yes, No, Unsure, got 'Maybe'"):
         Example("a", "Maybe", "b")
+
+
+def test_a_question_that_there_is_not_names_those_that_there_are():
+    with pytest.raises(KeyError, match="expected one of low-mood, stress, loneliness, worry, sleep, got 'depression'"):
+        QUESTIONS["depression"]
+    assert "depression" not in QUESTIONS and QUESTIONS.get("depression") is None
 
 
 # Policy, guard, log.

@@ -158,6 +158,10 @@ FRAMES = np.zeros((1, 52))
     ("make", "said"),
     [
         (lambda: perform("joyous"), "joyous"),
+        (
+            lambda: perform("Gratitude"),
+            r"'Gratitude', .*; it is a label of goemotions28.*: perform\('Gratitude', taxonomy='goemotions28'\)",
+        ),
         (lambda: perform("happy", 1.5), "intensity"),
         (lambda: perform("happy", float("nan")), "intensity"),
         (lambda: perform("happy", channels=["smell"]), "smell"),

@@ -10,7 +10,7 @@ from typing import Any
 from affectrt.expression.answer import Expression
 from affectrt.expression.poses import pose
 from affectrt.expression.symbols import Kind, Symbol, symbol_for
-from affectrt.labels import EXPRESSION_AFFECT, EXPRESSIONS, Affect, translate
+from affectrt.labels import EXPRESSION_AFFECT, EXPRESSIONS, TAXONOMIES, Affect, translate
 
 __all__ = ["CHANNELS", "GESTURES", "FaceShape", "Gesture", "Icon", "Performance", "Prosody", "gesture_for", "perform", "prosody_for"]
 
@@ -176,7 +176,7 @@ def perform(
     if isinstance(emotion, Expression):
         shown = emotion
     else:
-        name = translate(emotion, taxonomy, "expression")
+        name = _expression_of(emotion, taxonomy)
         place: Affect = EXPRESSION_AFFECT[name]
         shown = Expression(name, place.valence * intensity, place.arousal * intensity)
     return Performance(
@@ -188,6 +188,17 @@ def perform(
         emoji=_icon(shown.name, "emoji", icon) if "emoji" in channels else None,
         kaomoji=_icon(shown.name, "kaomoji", icon) if "kaomoji" in channels else None,
     )
+
+
+def _expression_of(label: str, taxonomy: str) -> str:
+    try:
+        return translate(label, taxonomy, "expression")
+    except ValueError as error:
+        word = label.strip().lower()
+        others = [name for name, one in TAXONOMIES.items() if word in one.labels]
+        if not others or taxonomy in others:
+            raise
+        raise ValueError(f"{error}; it is a label of {', '.join(others)}: perform({label!r}, taxonomy={others[0]!r})") from None
 
 
 def _icon(name: str, kind: Kind, wanted: Symbol | None) -> Icon:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from affectrt.dialogue.named import Named
 from affectrt.dialogue.prompt import StimulusLayer
 from affectrt.dialogue.text import check_text
 from affectrt.errors import PolicyError
@@ -84,7 +85,7 @@ NEGATIVE: tuple[Stimulus, ...] = _numbered(
 )
 """NP01 to NP10, in our own words. Nothing here puts them into a prompt without a policy that allows negative stimuli."""
 
-STIMULI = {one.id: one for one in (*EMOTION_PROMPT, *NEGATIVE)}
+STIMULI = Named({one.id: one for one in (*EMOTION_PROMPT, *NEGATIVE)})
 """All 21 by their id."""
 
 

@@ -34,6 +34,8 @@ _AT_START = re.compile(rf"\W*(?:{_OPENERS}\W+)?{_VERDICT}", re.IGNORECASE)
 _LABELLED = re.compile(rf"\banswer\W{{0,6}}(?:is\b|:)\W{{0,6}}{_VERDICT}", re.IGNORECASE)
 _ANSWER_LABEL = re.compile(r"(?:\b(?:so|thus|hence|therefore),? )?(?:\b(?:the|my) )?\b(?:final )?answer\W{0,6}(?:is\b|:)", re.IGNORECASE)
 _REASON_LABEL = re.compile(r"\b(?:reasoning|reasons?|explanation|rationale)\b\W{0,4}[:\u2013\u2014-]\W*", re.IGNORECASE)
+# The prompt says "Yes. Reasoning: ..."; a model that writes the dots too has given no answer, whatever stands before them.
+_ECHO = re.compile(r"\b(?:reasoning|answer): ?(?:\.{3}|\u2026) ?(?:[\"\u201d]|$)", re.IGNORECASE | re.MULTILINE)
 _OTHER_TOO = re.compile(rf"\s*(?:/|,|\band\b|\bor\b|\bbut(?: also)?\b)\s*(?:{_YES}|{_NO})", re.IGNORECASE)
 _CLAUSE_ENDS = re.compile(r"[.;\n]|\bbecause\b|\bsince\b|\bas\b|\b(?:reasoning|reason|explanation|rationale)\b", re.IGNORECASE)
 _HEDGED = re.compile(rf"\b{_HEDGE}", re.IGNORECASE)
@@ -65,7 +67,7 @@ def parse(text: str) -> Reading:
     found = [match for match in (_AT_START.match(plain), *_LABELLED.finditer(plain)) if match is not None]
     verdicts = {_verdict(match, plain) for match in found}
     reasoning = _reasoning(plain, found)
-    if not verdicts:
+    if not verdicts or _ECHO.search(plain):
         return Reading(None, reasoning, "unreadable")
     if "contradictory" in verdicts or {"yes", "no"} <= verdicts:
         return Reading(None, reasoning, "contradictory")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol
 
+from affectrt.dialogue.named import Named
 from affectrt.dialogue.prompt import feeling_word, one_line, quoted
 from affectrt.dialogue.text import check_text
 
@@ -15,13 +16,15 @@ FAMILIES = ("plain", "steps", "emotion", "examples")
 """Asked plainly; step by step; with the emotion that was recognised; with worked examples."""
 
 QUESTIONS: Mapping[str, str] = MappingProxyType(
-    {
-        "low-mood": "Do these words tell of a low mood that goes on?",
-        "stress": "Do these words tell of more strain than this person can carry?",
-        "loneliness": "Do these words tell of loneliness?",
-        "worry": "Do these words tell of worry that does not let go?",
-        "sleep": "Do these words tell of bad sleep?",
-    }
+    Named(
+        {
+            "low-mood": "Do these words tell of a low mood that goes on?",
+            "stress": "Do these words tell of more strain than this person can carry?",
+            "loneliness": "Do these words tell of loneliness?",
+            "worry": "Do these words tell of worry that does not let go?",
+            "sleep": "Do these words tell of bad sleep?",
+        }
+    )
 )
 """Questions about what somebody's words tell, never about an illness. Any other question with the answers yes and no may be asked."""
 
