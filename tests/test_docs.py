@@ -97,7 +97,7 @@ def things() -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("block", blocks("docs/affect.md", "docs/appraisal.md", "docs/labels.md", "docs/policy.md"))
+@pytest.mark.parametrize("block", blocks("docs/affect.md", "docs/appraisal.md", "docs/cli.md", "docs/labels.md", "docs/policy.md"))
 def test_a_block_runs(
     block: str, things: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
