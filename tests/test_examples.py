@@ -172,6 +172,7 @@ def run(name: str, *arguments: str, text: str = "") -> str:
         (["faces.py", __file__], "cannot be read as a picture"),
         (["companion.py", str(PHOTO)], "usage: python companion.py PHOTO"),
         (["companion.py", "nowhere.jpg", "Hello!"], "nowhere.jpg cannot be read as a picture"),
+        (["talk.py"], "usage: python talk.py MEMORY WHO"),
         (["camera.py", "/dev/video99"], "/dev/video99: No such file or directory"),
         (["camera.py", __file__], f"{__file__}: Invalid data"),
     ],

@@ -4,6 +4,8 @@ import sys
 
 import affectrt
 
+if len(sys.argv) != 3:
+    sys.exit("usage: python talk.py MEMORY WHO, such as: python talk.py robot.db anna")
 with affectrt.Companion(face=False, memory=sys.argv[1], partner=sys.argv[2]) as bot:  # once: affectrt packs pull bge-small-en
     for line in filter(str.strip, sys.stdin):
         reply = bot.reply(line)

@@ -270,3 +270,11 @@ def test_detections_are_compared_in_parts_of_the_box() -> None:
     assert difference == pytest.approx(0.01)
     assert compare("detections", np.zeros((0, 7), np.float32), np.stack([row]))[0] is None
     assert compare("probs", np.array([np.nan], np.float32), np.array([0.0], np.float32)) == (None, "not finite")
+
+
+def test_errors_of_a_bare_model_name_options(cli: Callable[..., Done], tmp_path: Path) -> None:
+    network = tmp_path / "x.onnx"
+    shutil.copy(open_pack("blazeface-short-range").variant().path, network)
+    assert "and pass --contract\n" in cli("packs", "add", network).err
+    assert "pass --license with its SPDX id" in cli("packs", "inspect", network, "--allow-unverified").err
+    assert "allow_unverified=True (--allow-unverified)" in cli("packs", "inspect", network).err

@@ -57,7 +57,7 @@ def chat(
     began = time.perf_counter()
     from affectrt import Companion, Dialogue, Face, TextEmotion
 
-    with in_options("context_tokens"):
+    with in_options(context_tokens="--context-tokens"):
         dialogue = Dialogue(pack, threads=threads, context_tokens=context_tokens, seed=seed, allow_unverified=allow_unverified)
     key = read_key(key_file) if memory is not None else None
     with asking_for_key(key, key_file):
@@ -121,7 +121,7 @@ def _once(bot: Companion, text: str, output: Format, trace: bool) -> None:
 
 
 def _reply(bot: Companion, text: str) -> CompanionReply:
-    with in_options("context_tokens"):
+    with in_options(context_tokens="--context-tokens"):
         return bot.reply(text)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import re
 import stat
 import sys
 from collections.abc import Callable, Iterator
@@ -49,15 +50,17 @@ def describe(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def in_options(*arguments: str) -> Iterator[None]:
-    """Where a ValueError of the body names one of these arguments of ours, let it name the option: context_tokens, --context-tokens."""
+def in_options(**arguments: str) -> Iterator[None]:
+    """Where an error of the body tells what to do with an argument of ours, as `replace=True`, let it name the option instead."""
     try:
         yield
-    except ValueError as error:
-        text = str(error)
-        for name in arguments:
-            text = text.replace(name, f"--{name.replace('_', '-')}")
-        raise ValueError(text) from error
+    except Exception as error:
+        if error.args and isinstance(error.args[0], str):
+            text = error.args[0]
+            for name, option in arguments.items():  # "name=", "name=True"; alone only what can be no word of English
+                text = re.sub(rf"\b{name}(=True\b|={'|' if '_' in name else ''})", option, text)
+            error.args = (text, *error.args[1:])
+        raise
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from affectrt.cli.errors import FAILED, guarded, note, one_line
+from affectrt.cli.errors import FAILED, guarded, in_options, note, one_line
 from affectrt.cli.output import Format, OutputOption, Report, write
 from affectrt.cli.progress import Bar
 from affectrt.cli.variants import summary
@@ -97,7 +97,8 @@ def inspect(
     """
     from affectrt.packs import open_pack
 
-    pack = open_pack(source, allow_unverified=allow_unverified, license=license)
+    with in_options(license="--license"):
+        pack = open_pack(source, allow_unverified=allow_unverified, license=license)
     if not pack.verified:
         document = {"name": pack.name, "path": str(pack.path), "license": pack.license, "verified": False}
         rows = [{"key": key, "value": value} for key, value in document.items()]
@@ -223,6 +224,7 @@ def add(
     from affectrt.packs import add as make
     from affectrt.packs import open_pack
 
-    place = make(file, name=name, license=license, contract=contract, replace=replace)
+    with in_options(name="--name", license="--license", contract="--contract", replace="--replace"):
+        place = make(file, name=name, license=license, contract=contract, replace=replace)
     row = {**_summary(open_pack(place.name)), "path": str(place)}
     write(Report((*LIST_COLUMNS, "path"), [row], row), output)

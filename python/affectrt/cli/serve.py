@@ -77,7 +77,7 @@ def serve(
         rules = Policy() if guard else None
     note_threads(threads)
 
-    with in_options("context_tokens"):
+    with in_options(context_tokens="--context-tokens"):
         dialogue = Dialogue(
             pack, threads=threads, context_tokens=context_tokens, seed=seed, device=device, allow_unverified=allow_unverified
         )

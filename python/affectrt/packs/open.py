@@ -127,7 +127,7 @@ def _open_bare(path: Path, shown: str, allow_unverified: bool, license: str | No
     model = read_bare(path)
     chosen = license or model.license
     if chosen is None:
-        raise PackError(f"{shown}: expected a licence in the metadata of the file, got none; pass license= with its SPDX id (--license ID)")
+        raise PackError(f"{shown}: expected a licence in the metadata of the file, got none; pass license= with its SPDX id")
     warnings.warn(f"{shown} is a bare model: its content, its origin and its licence ({chosen}) are unverified", UserWarning, stacklevel=3)
     task = "dialogue" if model.format == "gguf" else ""
     return Pack(name=model.name or path.stem, version="", task=task, path=path.absolute(), source=shown, license=chosen)
