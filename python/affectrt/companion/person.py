@@ -53,6 +53,7 @@ class Person:
 
     def reset(self) -> None:
         """Forget the conversation. Raises EngineError while a reply runs."""
+        self.settle()  # an answer that was cancelled and is still held would be logged when it is let go
         self.conversation.reset()
         self.said_ns.clear()
         self.reminded_of.clear()
