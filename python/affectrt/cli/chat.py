@@ -234,6 +234,7 @@ def _typed() -> Iterator[Line]:
         try:
             yield "", input("> ")
         except EOFError:
+            note("")  # the shell goes on in a line of its own
             return
         except UnicodeDecodeError as error:
             yield "", ValueError(f"UTF-8 was expected, byte {error.object[error.start]:#04x} is none")

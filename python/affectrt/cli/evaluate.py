@@ -11,7 +11,7 @@ import typer
 
 from affectrt.cli.errors import note
 from affectrt.cli.options import DeviceOption, PrecisionOption, StrictOption, ThreadsOption
-from affectrt.cli.output import Format, OutputOption, Report, write
+from affectrt.cli.output import Format, OutputOption, Report, counted, write
 from affectrt.cli.progress import Bar
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def evaluate(
     spent = time.perf_counter() - began
     result = answers.scores
     slices = answers.by_group(examples.groups, least=least_group) if examples.groups is not None else None
-    note(f"{result.examples} examples in {spent:.1f} s on {model.provider}, {model.precision}")
+    note(f"{counted(result.examples, 'example')} in {spent:.1f} s on {model.provider}, {model.precision}")
     write(_report(result, slices, opened.name, data, model), output)
 
 

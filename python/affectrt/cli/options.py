@@ -20,6 +20,11 @@ ThreadsOption = Annotated[int, typer.Option(min=0, help="Threads of a pool of it
 AFFECT = ("valence", "arousal", "dominance")
 FACE_COLUMNS = ("frame", "time_s", "file", "track", "label", "confidence", *AFFECT, "x0", "y0", "x1", "y1", "score", "reason")
 TEXT_COLUMNS = ("line", "label", "confidence", *AFFECT, "active", "reason", "text")
+OPTIONAL = (
+    *("score", "dominance", "y1", "x1", "y0", "x0", "state_sources", "state_conflict", "active"),
+    *("state_arousal", "state_valence", "frame", "reason", "time_s"),
+)
+"""Columns of `run` that a narrow terminal does without, the least important first."""
 
 
 def note_threads(threads: int) -> None:

@@ -15,8 +15,8 @@ from affectrt.cli.camera import Camera
 from affectrt.cli.draw import annotate
 from affectrt.cli.errors import note
 from affectrt.cli.media import Frame, Video, folder_images, is_image, read_image, warn_of_missing, write_image
-from affectrt.cli.options import FACE_COLUMNS, face_row
-from affectrt.cli.output import Format, RowWriter
+from affectrt.cli.options import FACE_COLUMNS, OPTIONAL, face_row
+from affectrt.cli.output import Format, RowWriter, counted
 from affectrt.cli.progress import Bar
 from affectrt.cli.states import STATE_COLUMNS, Happening, Person, state_row, too_late
 from affectrt.cli.video_writer import VideoWriter
@@ -78,11 +78,11 @@ class _Rows:
                 row |= {f"prob_{label}": prob for label, prob in row["probs"].items()}
             if self._writer is None:
                 extra = [f"prob_{label}" for label in seen.labels] if self._output is Format.csv else []
-                self._writer = RowWriter([*self._columns, *extra], self._output)
+                self._writer = RowWriter([*self._columns, *extra], self._output, optional=OPTIONAL)
             self._writer.row(row)
 
     def close(self) -> None:
-        (self._writer or RowWriter(self._columns, self._output)).close()
+        (self._writer or RowWriter(self._columns, self._output, optional=OPTIONAL)).close()
 
 
 def _pictures(face: Face, path: Path, folder: Path | None, output: Format, limit: int | None) -> bool:
@@ -256,7 +256,7 @@ class _Moving:
 
         if self._output in PEOPLE:
             columns = TRACK_COLUMNS if self._events is None else (*TRACK_COLUMNS, *STATE_COLUMNS)
-            table = RowWriter(columns, self._output, title=self._title)
+            table = RowWriter(columns, self._output, title=self._title, optional=OPTIONAL)
             for track, seen in sorted(self._tracks.items()):
                 table.row(seen.row(track))
             table.close()
@@ -264,8 +264,9 @@ class _Moving:
             self._rows.close()
         count = len(self._spent)
         rate = count / max(wall_s, 1e-9)
+        looked_at = f"{counted(count, 'frame')}, {counted(len(self._tracks), 'track')}"
         note(
-            f"{count} frames, {len(self._tracks)} tracks in {wall_s:.1f} s ({rate:.0f} frames/s with reading and writing), "
+            f"{looked_at} in {wall_s:.1f} s ({rate:.0f} frames/s with reading and writing), "
             f"faces {statistics.median(self._spent or [0.0]):.2f} ms a frame (median)"
         )
         events = [(one.at_s, one.name) for one in self._events or ()]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from affectrt.cli.errors import note
-from affectrt.cli.options import TEXT_COLUMNS, text_row
+from affectrt.cli.options import OPTIONAL, TEXT_COLUMNS, text_row
 from affectrt.cli.output import Format, RowWriter
 from affectrt.cli.states import STATE_COLUMNS, TextStates, state_row, too_late
 from affectrt.cli.timeline import Series, save, timeline
@@ -22,7 +22,9 @@ def run_text(
     from affectrt import TextEmotion
 
     text = TextEmotion(pack, **common)
-    writer = RowWriter(TEXT_COLUMNS if states is None else [*TEXT_COLUMNS[:-1], "time_s", *STATE_COLUMNS, "text"], output)
+    writer = RowWriter(
+        TEXT_COLUMNS if states is None else [*TEXT_COLUMNS[:-1], "time_s", *STATE_COLUMNS, "text"], output, optional=OPTIONAL
+    )
     series: Series | None = None
     complete = True
     for number, line in lines(stream):
