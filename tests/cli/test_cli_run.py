@@ -136,3 +136,11 @@ def test_two_people_are_two_tracks_and_both_are_drawn(cli: Cli, tmp_path: Path, 
     done = cli("run", tmp_path / "two.mp4", "-o", "json", "--save", tmp_path / "out")
     rows = json.loads(done.out)
     assert {row["track"] for row in rows} == {1, 2} and len(rows) == 12
+
+
+def test_a_narrow_table_keeps_label_and_confidence_whole(cli: Cli, media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = cli("run", media / "face.png").out.splitlines()
+    assert lines[0].startswith("(too narrow for score, ") and max(map(len, lines)) <= 80
+    assert lines[2].split() == ["time_s", "file", "track", "label", "confidence", "valence", "arousal"]
+    assert "happy" in lines[4].split() and "face.png" in lines[4].split()

@@ -22,7 +22,7 @@ FACE_COLUMNS = ("frame", "time_s", "file", "track", "label", "confidence", *AFFE
 TEXT_COLUMNS = ("line", "label", "confidence", *AFFECT, "active", "reason", "text")
 OPTIONAL = (
     *("score", "dominance", "y1", "x1", "y0", "x0", "state_sources", "state_conflict", "active"),
-    *("state_arousal", "state_valence", "frame", "reason", "time_s"),
+    *("state_arousal", "state_valence", "frame", "reason", "time_s", "state_confidence", "arousal"),
 )
 """Columns of `run` that a narrow terminal does without, the least important first."""
 

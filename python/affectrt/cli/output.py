@@ -189,7 +189,7 @@ def _print_table(title: str, columns: Sequence[str], rows: Sequence[Row], option
             shown.remove(name)
             without.append(name)
     fits = wanted(shown) <= console.width
-    title += f" (too narrow for {', '.join(without)})" if without else ""
+    title = f"{title} (too narrow for {', '.join(without)})".lstrip() if without else title
     table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for name in shown:
         numbers = [row.get(name) for row in rows if row.get(name) is not None]
