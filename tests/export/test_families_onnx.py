@@ -118,7 +118,10 @@ def test_data_outside_the_file_is_taken_in(tmp_path: Path) -> None:
     ("changes", "words"),
     [
         ({"decode": None}, "missing: decode"),
-        ({"task": "face-detection"}, "the task face-expression or text-emotion was expected, got 'face-detection'"),
+        (
+            {"task": "face-detection"},
+            "the task face-expression or text-emotion or text-span or text-pair was expected, got 'face-detection'",
+        ),
         ({"labels": [{"name": "a", "valence": 0, "arousal": 0}]}, "2 labels were expected, one an output of the network, got 1"),
         ({"labels": [{"valence": 0}]}, r"the keys of docs/pack-format.md were expected, got a problem at KeyError\('name'\)"),
         ({"outputs": []}, "the keys of docs/pack-format.md were expected"),

@@ -110,7 +110,7 @@ def test_an_unknown_kind_lists_the_known(tmp_path: Path) -> None:
 
 
 def test_a_family_by_name(folder: Path) -> None:
-    with pytest.raises(ExportError, match="family 'magic' is not known; there are affect-minilm, affect-fernet, encoder"):
+    with pytest.raises(ExportError, match="family 'magic' is not known; there are affect-minilm, affect-fernet, question, encoder"):
         families.read(folder, family="magic")
     with pytest.raises(ExportError, match="affect-minilm were expected"):
         families.read(folder, family="affect-minilm")

@@ -5,6 +5,7 @@ but the GPU. Only in a process with `environment()`.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import struct
 import sys
@@ -71,6 +72,8 @@ class Interpreter:
 def start() -> tuple[fake_cuda.FakeCuda, fake_ort.FakeOrt, Interpreter]:
     """The controls of this process, with launches that run."""
     assert os.environ.get("AFFECTRT_CUDA_LIBRARY"), "start this process with environment()"
+    gc.freeze()  # nobody is to look through what is imported each time that the interpreter has made some objects
+    gc.set_threshold(20_000)
     cuda, ort = fake_cuda.FakeCuda(fake_cuda.build()), fake_ort.load()
     interpreter = Interpreter(cuda)
     cuda.on_launch(interpreter)
