@@ -16,7 +16,7 @@ from affectrt_export.report.markdown import code_block, escaped, markdown, parag
 from affectrt_export.report.page_style import CSS
 from affectrt_export.report.pictures import planned
 from affectrt_export.spec import Bounds, Finding, Outcome
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from report_samples import BAD, FACES, FP32, GOOD, INT8, LAYERS, REFUSED, REPAIRED, emotions, kind, model, quality, record
@@ -300,6 +300,7 @@ def test_markdown_takes_nothing_for_markup(hostile: Record) -> None:
 
 
 @given(st.text(max_size=40))
+@example("__0__")
 def test_any_text_is_shown_in_markdown_as_it_is(text: str) -> None:
     shown = " ".join(words.clean(text).split())
     (opened, inline, closed) = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(paragraph(text) or "empty")

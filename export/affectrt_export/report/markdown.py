@@ -31,7 +31,7 @@ def escaped(text: str) -> str:
     """Plain text that Markdown shows as it is, on one line."""
     one_line = " ".join(clean(text).split())
     safe = re.sub(r"([\\`*\[\]<>#|~$&@])", r"\\\1", one_line)
-    safe = re.sub(r"(?<!\w)_|_(?!\w)", r"\_", safe)  # between letters it is no markup
+    safe = re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\_", safe)  # one between letters is no markup
     return re.sub(r"(?i)\b(https?|ftp|www|mailto|xmpp)([:.])", r"\1\\\2", safe)  # no address becomes a link by itself
 
 
