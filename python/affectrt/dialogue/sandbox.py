@@ -1,8 +1,7 @@
 """Chat templates as the programs that they are: run in Jinja's sandbox, and whatever goes wrong in one is a `TemplateError`.
 
-A template comes with the model's file. It reaches no file and no Python object, writes no long text, and the plainest ways to fill the
-memory ("x" * 10**9) are refused. One that means to fill it, by filters or by doubling a text in loops, or that counts for ever, is not
-stopped: a model's file from nowhere is to be tried where that does no harm.
+A template comes with the model's file. It reaches no file and no Python object, and is held to a number of steps and to a length of text
+(`limits`), so that none runs for ever, or fills the memory by what it can say in a few lines.
 """
 
 from __future__ import annotations
@@ -11,14 +10,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from affectrt.dialogue.limits import LONGEST, Limits, TemplateError
 from affectrt.errors import EngineError
 
-LONGEST = 1 << 20
-"""Characters of what a template may write by itself; the longest in use write some twenty thousand."""
-
-
-class TemplateError(Exception):
-    """The template failed; the message says how."""
+__all__ = ["Renderer", "TemplateError"]
 
 
 class Renderer:
@@ -26,15 +21,18 @@ class Renderer:
 
     def __init__(self, source: str, names: Mapping[str, str]) -> None:
         """Compile it. `names`: what it may ask for beside the messages. TemplateError if it is not valid Jinja."""
-        environment = _environment()
+        self._limits = Limits()
+        environment = _environment(self._limits)
         try:
-            self._template = environment.from_string(source)
+            code = environment.compile(self._limits.bound(environment.parse(source)))
+            self._template = environment.template_class.from_code(environment, code, environment.make_globals(None))
         except Exception as error:
             raise TemplateError(_reason(error)) from error
         self._names = dict(names)
 
     def render(self, messages: Sequence[Mapping[str, str]]) -> str:
         """The text for some messages and the opening of an answer. Raises TemplateError."""
+        self._limits.start()
         try:
             text = ""
             for piece in self._template.generate(messages=list(messages), add_generation_prompt=True, **self._names):
@@ -54,7 +52,7 @@ def _reason(error: Exception) -> str:
     )
 
 
-def _environment() -> Any:
+def _environment(limits: Limits) -> Any:
     try:
         from jinja2 import nodes
         from jinja2.ext import Extension, loopcontrols
@@ -63,13 +61,15 @@ def _environment() -> Any:
         raise EngineError('chat templates need Jinja: pip install "affectrt[dialogue]"') from error
 
     class Sandbox(ImmutableSandboxedEnvironment):
-        intercepted_binops = frozenset({"*", "**", "%"})
+        intercepted_binops = frozenset({"+", "*", "**", "%"})
 
         def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-            """Arithmetic alone: "x" * 10**9 and "%999999999d" fill the memory, 9**9**9 takes for ever."""
-            if not all(isinstance(one, int | float) and abs(one) < 1e9 for one in (left, right)) or operator == "**":
-                raise TemplateError(f"{left!r:.40} {operator} {right!r:.40} is not allowed in a chat template")
+            limits.arithmetic(operator, left, right)
             return super().call_binop(context, operator, left, right)
+
+        def call(__self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
+            limits.call(__obj, args, kwargs)
+            return limits.text(super().call(__context, __obj, *args, **kwargs))
 
     class Generation(Extension):  # type: ignore[misc,unused-ignore]
         """`{% generation %}`, which some templates put round an answer to say that it is to be learnt: here it changes nothing."""
@@ -82,6 +82,7 @@ def _environment() -> Any:
             return nodes.Scope(body).set_lineno(line)
 
     environment = Sandbox(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, Generation])
+    limits.guard(environment)
     environment.globals["raise_exception"] = _raise
     environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
     return environment
