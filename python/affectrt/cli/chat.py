@@ -56,6 +56,7 @@ def chat(
     note_threads(threads)
     began = time.perf_counter()
     from affectrt import Companion, Dialogue, Face, TextEmotion
+    from affectrt.companion.talk import RESUME_S
 
     with in_options(context_tokens="--context-tokens"):
         dialogue = Dialogue(pack, threads=threads, context_tokens=context_tokens, seed=seed, allow_unverified=allow_unverified)
@@ -69,7 +70,7 @@ def chat(
             memory=memory,
             memory_key=key,
             partner="someone" if partner is None else partner,
-            resume_s=0.0 if once is not None else 600.0,  # a question by itself
+            resume_s=0.0 if once is not None else RESUME_S,  # a question by itself
             strategy=None if strategy else False,
             sampling=replace(dialogue.sampling, stop=(*dialogue.sampling.stop, "\n\n")) if short else None,
         )

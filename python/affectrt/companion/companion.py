@@ -22,7 +22,7 @@ from affectrt.companion.recollection import RecallSettings, Recollection, Rememb
 from affectrt.companion.reply import AsyncCompanionReply, CompanionReply
 from affectrt.companion.stages import Stages
 from affectrt.companion.state import CompanionState, Impression, Trace
-from affectrt.companion.talk import Talk
+from affectrt.companion.talk import RESUME_S, Talk
 from affectrt.dialogue import Conversation, Dialogue
 from affectrt.dialogue.conditioning import Stimulus
 from affectrt.dialogue.guard import CrisisHook, Decision, Guard
@@ -61,7 +61,7 @@ class Companion(Parts):
         memory_key: str | bytes | None = None,
         partner: str = "someone",
         recall: RecallSettings | None = None,
-        resume_s: float = 600.0,
+        resume_s: float = RESUME_S,
         strategy: PlansStrategy | Literal[False] | None = None,
         stimulus: Stimulus | None = None,
         policy: Policy | None = None,

@@ -24,6 +24,8 @@ from affectrt.memory.blobs import MAX_BLOB_BYTES
 _log = logging.getLogger("affectrt.companion")
 _log.addHandler(logging.NullHandler())
 
+RESUME_S = 600.0
+"""How old the last words of a talk may be for the next run to go on with it, unless it is told otherwise."""
 TALK, CACHE, VERSION = "talk", "cache", 1
 MOST_TURNS = 50
 """Of a talk; more only where the model still sees them: what is written at each turn must not grow with the day."""

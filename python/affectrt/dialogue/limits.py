@@ -129,7 +129,8 @@ class Limits(threading.local):
         numbers = [value for value in values if isinstance(value, int | float)]
         lengths = [max(1, len(value)) for value in values if isinstance(value, str | list | tuple)]
         if any(abs(number) > LONGEST for number in numbers) or math.prod(lengths) > _LARGEST:
-            raise TemplateError("a filter that makes so much of a text is not allowed in a chat template")
+            got = f"{max(map(abs, numbers), default=0):g} and {math.prod(lengths)}"
+            raise TemplateError(f"expected numbers up to {LONGEST} and texts whose lengths come to {_LARGEST} multiplied, got {got}")
 
 
 def _check_format(form: object) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from affectrt.dialogue.engine import Model
 from affectrt.dialogue.reply import Turn
-from affectrt.dialogue.text import TextStream, check_text
+from affectrt.dialogue.text import LONE_SURROGATE, TextStream, check_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Past:
             check_text(turn.user, "the user's text of a turn")
             if turn.note:
                 check_text(turn.note, "the note of a turn")
-            if not isinstance(turn.assistant, str) or any("\ud800" <= char <= "\udfff" for char in turn.assistant):
+            if not isinstance(turn.assistant, str) or LONE_SURROGATE.search(turn.assistant):
                 raise ValueError(f"the answer of a turn must be a str of valid Unicode, got {turn.assistant!r:.80}")
         if isinstance(self.left, bool) or not isinstance(self.left, int) or not 0 <= self.left <= len(self.turns):
             raise ValueError(f"left must be a number of the {len(self.turns)} turns, got {self.left!r}")

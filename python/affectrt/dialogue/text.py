@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Sequence
+
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+"""Half a character: no tokenizer reads it, and no file holds it."""
 
 
 class TextStream:
@@ -71,7 +75,6 @@ def check_text(text: object, what: str) -> str:
         raise ValueError(f"{what} must hold something to read, got {'an empty string' if not text else 'only blanks'}")
     if (nul := text.find("\0")) >= 0:
         raise ValueError(f"{what} must not hold NUL, found one at index {nul}")
-    for index, char in enumerate(text):
-        if "\ud800" <= char <= "\udfff":
-            raise ValueError(f"{what} must be valid Unicode, found the lone surrogate U+{ord(char):04X} at index {index}")
+    if (found := LONE_SURROGATE.search(text)) is not None:
+        raise ValueError(f"{what} must be valid Unicode, found the lone surrogate U+{ord(found[0]):04X} at index {found.start()}")
     return text

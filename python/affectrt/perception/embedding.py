@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 
 from affectrt.engine import EngineSettings, ProviderSpec
-from affectrt.engines import Prepares, Preparing
+from affectrt.engines import Preparing
 from affectrt.packs import Pack
-from affectrt.perception.text_network import TextNetwork, check_text, check_texts, open_text_pack
+from affectrt.perception.text_network import RunsTextNetwork, TextNetwork, check_text, check_texts, open_text_pack
 from affectrt.policy import Policy, check_policy
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ __all__ = ["TextEmbedding"]
 _TINY = np.float32(1e-12)
 
 
-class TextEmbedding(Prepares):
+class TextEmbedding(RunsTextNetwork):
     """Vectors of sentences or short passages, by a text-embedding pack. May be called from any number of threads.
 
     `a @ b` of two vectors of unit length is their cosine: near 1 for texts that mean the same. `memories @ query`, (N, D) and (D,), ranks
@@ -118,13 +118,3 @@ class TextEmbedding(Prepares):
         if self._decode["normalize"]:
             values = values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), _TINY)
         return values
-
-    @property
-    def provider(self) -> str:
-        """The ONNX Runtime provider that the network really runs on."""
-        return self._network.engine.provider
-
-    @property
-    def fallbacks(self) -> tuple[str, ...]:
-        """Providers and engines that were asked for and could not be had, each with the reason."""
-        return self._network.fallbacks

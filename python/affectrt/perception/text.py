@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 
 from affectrt.engine import EngineSettings, ProviderSpec
-from affectrt.engines import Prepares, Preparing
+from affectrt.engines import Preparing
 from affectrt.packs import Pack
 from affectrt.perception.face import check_stamp
 from affectrt.perception.observation import UNKNOWN, TextObservation
-from affectrt.perception.text_network import MAX_CHARACTERS, TextNetwork, check_text, check_texts, open_text_pack
+from affectrt.perception.text_network import MAX_CHARACTERS, RunsTextNetwork, TextNetwork, check_text, check_texts, open_text_pack
 from affectrt.policy import Policy, check_policy
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_CHARACTERS", "TextEmotion"]
 
 
-class TextEmotion(Prepares):
+class TextEmotion(RunsTextNetwork):
     """Emotions of a sentence or short passage, by a text-emotion pack. May be called from any number of threads.
 
     Args:
@@ -144,16 +144,6 @@ class TextEmotion(Prepares):
         total = 1.0 if regressor else max(sum(values), 1e-9)
         valence, arousal, dominance = (sum(map(mul, values, axis)) / total for axis in (self._valence, self._arousal, self._dominance))
         return (_clip(valence), _clip(arousal), _clip(dominance)) if regressor else (valence, arousal, dominance)
-
-    @property
-    def provider(self) -> str:
-        """The ONNX Runtime provider that the network really runs on."""
-        return self._network.engine.provider
-
-    @property
-    def fallbacks(self) -> tuple[str, ...]:
-        """Providers and engines that were asked for and could not be had, each with the reason."""
-        return self._network.fallbacks
 
 
 def _clip(value: float) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 
 from affectrt import _core
 from affectrt.engine import Engine, EngineSettings
-from affectrt.engines import Preparing, open_networks
+from affectrt.engines import Prepares, Preparing, open_networks
 from affectrt.errors import PackError
 from affectrt.packs import DEFAULTS, Pack, open_pack
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from tokenizers import Encoding
 
-__all__ = ["MAX_CHARACTERS", "TextNetwork", "Tokens", "check_text", "check_texts", "open_text_pack"]
+__all__ = ["MAX_CHARACTERS", "RunsTextNetwork", "TextNetwork", "Tokens", "check_text", "check_texts", "open_text_pack"]
 
 MAX_CHARACTERS = 20_000
 """Of a longer text only so much is looked at."""
@@ -147,6 +147,22 @@ class TextNetwork:
                 kinds[row, : len(own)] = own
             feeds[self._input["type_tensor"]] = kinds
         return self.engine.run(feeds)[self._output], mask
+
+
+class RunsTextNetwork(Prepares):
+    """What an object that runs a text network says of it."""
+
+    _network: TextNetwork
+
+    @property
+    def provider(self) -> str:
+        """The ONNX Runtime provider that the network really runs on."""
+        return self._network.engine.provider
+
+    @property
+    def fallbacks(self) -> tuple[str, ...]:
+        """Providers and engines that were asked for and could not be had, each with the reason."""
+        return self._network.fallbacks
 
 
 def open_text_pack(source: str | Pack | None, task: str) -> Pack:

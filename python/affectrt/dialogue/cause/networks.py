@@ -12,10 +12,10 @@ from affectrt.dialogue.cause.quote import Quote
 from affectrt.dialogue.cause.span import SpanLogits, cause_question, entailment, entailment_text, extract
 from affectrt.dialogue.cause.windows import pair_ids, windows
 from affectrt.engine import EngineSettings, ProviderSpec
-from affectrt.engines import Prepares, Preparing
+from affectrt.engines import Preparing
 from affectrt.errors import PackError
 from affectrt.packs import Pack
-from affectrt.perception.text_network import MAX_CHARACTERS, TextNetwork, check_text, open_text_pack
+from affectrt.perception.text_network import MAX_CHARACTERS, RunsTextNetwork, TextNetwork, check_text, open_text_pack
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Entailment", "EntailmentNetwork", "SpanNetwork"]
 
 
-class _Network(Prepares):
+class _Network(RunsTextNetwork):
     """What the two share: a pack, its settings and its network. May be called from any number of threads."""
 
     task = ""
@@ -53,16 +53,6 @@ class _Network(Prepares):
 
     def _check(self) -> None:
         """Raises `PackError` where the tokenizer is not one for the task."""
-
-    @property
-    def provider(self) -> str:
-        """The ONNX Runtime provider that the network really runs on."""
-        return self._network.engine.provider
-
-    @property
-    def fallbacks(self) -> tuple[str, ...]:
-        """Providers and engines that were asked for and could not be had, each with the reason."""
-        return self._network.fallbacks
 
 
 class SpanNetwork(_Network):
