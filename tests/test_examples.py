@@ -17,6 +17,7 @@ import affectrt
 import numpy as np
 import pytest
 from affectrt import FaceObservation
+from affectrt.companion.talk import TALK, KeptTalk
 from affectrt.labels import EXPRESSIONS, FER7
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
@@ -242,3 +243,8 @@ def test_talk_example_remembers_over_two_runs(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         assert done.stdout.strip()
         assert all(side in line for side, line in zip(sides, re.findall(".*remembers.*", done.stderr), strict=True))
+    with affectrt.MemoryStore(tmp_path / "robot.db", read_only=True) as store:
+        kept = {partner: sorted(memory.text.strip() for memory in store.memories(partner=partner)) for partner in store.partners()}
+        talk = KeptTalk.from_bytes(store.load_blob(TALK, partner="anna").value)
+    assert kept == {"anna": ["I miss my dog Bruno.", "My dog Bruno died last week."], "ben": ["I miss my dog."]}
+    assert [turn.user.strip() for turn in talk.past.turns] == ["My dog Bruno died last week.", "I miss my dog Bruno."]  # gone on with
