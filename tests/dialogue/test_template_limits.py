@@ -5,8 +5,8 @@ from __future__ import annotations
 import resource
 
 import pytest
-from affectrt.dialogue.limits import LONGEST
-from affectrt.dialogue.sandbox import Renderer, TemplateError
+from affectrt.dialogue.template.limits import LONGEST
+from affectrt.dialogue.template.sandbox import Renderer, TemplateError
 
 NAMES = {"bos_token": "<s>", "eos_token": "</s>"}
 TALK = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from affectrt.dialogue.marks import Marks
 from affectrt.dialogue.template import ChatTemplate, Message
+from affectrt.dialogue.template.marks import Marks
 from hypothesis import given
 from hypothesis import strategies as st
 from prompt_attacks import ATTACKS, FORGED_TURNS, PLAIN_TEMPLATES

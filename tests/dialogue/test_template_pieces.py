@@ -6,10 +6,10 @@ import re
 from itertools import accumulate
 
 import pytest
-from affectrt.dialogue.pieces import Pieces
 from affectrt.dialogue.prompt import MemoryLayer, MemoryLine, PersonaLayer, StateLayer, StrategyLayer, TurnLayer, assemble
 from affectrt.dialogue.strategy import Strategy
 from affectrt.dialogue.template import ChatTemplate, Message
+from affectrt.dialogue.template.pieces import Pieces
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from prompt_attacks import ATTACKS, PLAIN_TEMPLATES

@@ -15,9 +15,9 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from affectrt.dialogue.marks import Marks
-from affectrt.dialogue.pieces import Pieces, Vocabulary
-from affectrt.dialogue.sandbox import Renderer, TemplateError
+from affectrt.dialogue.template.marks import Marks
+from affectrt.dialogue.template.pieces import Pieces, Vocabulary
+from affectrt.dialogue.template.sandbox import Renderer, TemplateError
 from affectrt.errors import EngineError
 
 # llama_token_attr

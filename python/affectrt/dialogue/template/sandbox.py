@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from affectrt.dialogue.limits import LONGEST, Limits, TemplateError
+from affectrt.dialogue.template.limits import LONGEST, Limits, TemplateError
 from affectrt.errors import EngineError
 
 __all__ = ["Renderer", "TemplateError"]
